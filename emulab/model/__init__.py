@@ -1,0 +1,1 @@
+"""Schemas: quantity, platform, scenario, run record. Pydantic models and nothing else."""

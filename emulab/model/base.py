@@ -1,0 +1,81 @@
+"""What all schemas share: strict models, and validation errors turned into one line with a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from emulab.errors import InputError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Schema(BaseModel):
+    """Base of every schema: unknown keys are errors, values are not changed after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names that would have been valid at *location*; empty where the schema cannot tell."""
+    from typing import get_args
+
+    current: Any = model
+    for part in location:
+        candidates: list[Any] = [current]
+        found = None
+        while candidates:
+            candidate = candidates.pop()
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                for name, field in candidate.model_fields.items():
+                    if part in (name, field.alias):
+                        found = field.annotation
+            elif isinstance(part, int) or get_args(candidate):
+                candidates.extend(get_args(candidate))
+        if found is None:
+            # dict value, list item or a tag of a union: descend into the arguments
+            args = [a for a in get_args(current) if a is not type(None) and a is not str]
+            if not args:
+                continue
+            found = args[-1]
+        current = found
+    names: list[str] = []
+    pending = [current]
+    while pending:
+        candidate = pending.pop()
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            names += [field.alias or name for name, field in candidate.model_fields.items()]
+        else:
+            pending.extend(get_args(candidate))
+    return names
+
+
+def explain(error: ValidationError, model: type[BaseModel], file: object) -> InputError:
+    """Turn the first problem of a pydantic error into one line: file, place, expected, found, closest key."""
+    problem = error.errors(include_url=False)[0]
+    location = problem["loc"]
+    place = ".".join(str(part) for part in location if not str(part).startswith("function-"))
+    if problem["type"] == "extra_forbidden":
+        key = str(location[-1])
+        known = _known_keys(model, location[:-1])
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(sorted(known)) or 'none'}"
+        return InputError.at(file, place, f"unknown key {key!r}; {hint}")
+    if problem["type"] == "missing":
+        return InputError.at(file, place, "required key is missing")
+    message = problem["msg"].removeprefix("Value error, ")
+    found = problem.get("input")
+    shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
+    more = len(error.errors()) - 1
+    tail = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
+    return InputError.at(file, place, f"{message}{shown}{tail}")
+
+
+def validate(model: type[ModelT], data: Any, file: object) -> ModelT:
+    """Validate *data* as *model*; InputError names *file* and the key."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise explain(error, model, file) from None

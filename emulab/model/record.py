@@ -1,0 +1,165 @@
+"""Schema of the run record, ``run.json``: what one run leaves behind, from which all else is derived."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from emulab.errors import InputError, ToolError
+from emulab.model.base import Schema, validate
+from emulab.model.quantity import Quantity
+
+Status = Literal["passed", "failed", "error", "skipped", "unavailable"]
+
+
+class LayerRow(Schema):
+    """What one layer (or function) cost within a window."""
+
+    name: str
+    symbol: str = ""
+    cycles: float | None = None
+    instructions: int | None = None
+    macs: int | None = None
+    stall_cycles: float | None = None
+    bytes_read: dict[str, int] = Field(default={}, description="bytes read per memory region")
+    bytes_written: dict[str, int] = {}
+    flash_bytes: int | None = None
+    executions: int | None = None
+    instruction_classes: dict[str, int] = Field(
+        default={}, description="executed instructions per class: load, store, mac, branch, ..."
+    )
+
+
+class WindowRecord(Schema):
+    """One measured window of a run."""
+
+    name: str
+    index: int = 0
+    start_s: float
+    stop_s: float
+    inferences: int = 1
+    cycles: int | None = None
+    instructions: int | None = None
+    stall_cycles: int | None = None
+    energy_j: float | None = None
+    region_reads: dict[str, int] = {}
+    region_writes: dict[str, int] = {}
+    cache_misses: dict[str, int] = {}
+    layers: list[LayerRow] = []
+
+    @property
+    def latency_s(self) -> float:
+        return (self.stop_s - self.start_s) / max(self.inferences, 1)
+
+
+class ExpectationResult(Schema):
+    """One expectation, evaluated."""
+
+    metric: str
+    target: str = ""
+    of: str = "limit"
+    bound: str = Field(description="what was asked, e.g. 'max 0.01 s' or 'within 5 % of published'")
+    value: float | None = None
+    reference: float | None = None
+    deviation: float | None = None
+    status: Literal["passed", "failed", "unavailable"]
+    message: str = ""
+
+
+class Result(Schema):
+    """One (platform, backend) of a run."""
+
+    platform: str
+    backend: str
+    fidelity: Literal["board", "core"] = "board"
+    status: Status
+    message: str = Field(default="", description="one line: why failed, skipped or unavailable")
+    metrics: dict[str, Quantity] = {}
+    windows: list[WindowRecord] = []
+    notes: list[str] = Field(default=[], description="e.g. registers accessed that are not modelled")
+    artifacts: dict[str, str] = Field(default={}, description="kind -> path relative to the run folder")
+    firmware_sha256: str = ""
+    model_sha256: str = ""
+    details: dict[str, Any] = Field(
+        default={}, description="memory map, energy by component and phase, accuracy per class, ..."
+    )
+
+
+class Provenance(Schema):
+    """Where a record comes from. ``started_at`` and ``wall_s`` are the only values that differ between equal runs."""
+
+    emulab: str
+    python: str = ""
+    host: str = ""
+    tools: dict[str, str] = {}
+    hashes: dict[str, str] = {}
+    seed: int = 0
+    command: str = ""
+    started_at: str = ""
+    wall_s: dict[str, float] = {}
+
+
+class RunRecord(Schema):
+    """The versioned record of one run."""
+
+    schema_version: Literal[1] = 1
+    scenario: dict[str, Any] = Field(description="the scenario, resolved")
+    provenance: Provenance
+    results: list[Result]
+    expectations: list[ExpectationResult] = []
+
+    def write(self, folder: Path) -> Path:
+        """Write ``run.json`` into *folder*, beside first and then by rename, so that it is whole or absent."""
+        return write_text(folder / "run.json", self.model_dump_json(indent=1, exclude_defaults=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write *text* to *path* atomically. ToolError where the disk or the folder does not let us."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write *data* to *path* atomically. ToolError where the disk or the folder does not let us."""
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ToolError(
+            f"{path}: cannot be written: {error.strerror or error}; choose another --output"
+        ) from None
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+    return path
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read a record from a run folder or a ``run.json``; older schema versions are accepted."""
+    file = path / "run.json" if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError.at(file, "", "no run record there; expected a run folder or a run.json") from None
+    except (OSError, ValueError) as error:
+        raise InputError.at(file, "", f"not a run record: {error}") from None
+    if not isinstance(data, dict) or "schema_version" not in data:
+        raise InputError.at(file, "schema_version", "not a run record: the key is missing")
+    if data["schema_version"] not in (1,):
+        raise InputError.at(
+            file,
+            "schema_version",
+            f"version {data['schema_version']} is newer than this emulab reads (1); upgrade emulab",
+        )
+    return validate(RunRecord, data, file)

@@ -1,0 +1,235 @@
+"""Schema of a scenario: workload x targets + what to measure + duty cycle + expectations, and its loader."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from emulab.errors import InputError
+from emulab.model.base import Schema, validate
+from emulab.model.dutycycle import DutyCycle
+from emulab.model.platform import deep_merge, read_yaml, search_path
+
+
+class Dataset(Schema):
+    """Evaluation samples. ``format`` names a reader of emulab.quality."""
+
+    path: str
+    format: Literal["npz", "mlperf"] = "npz"
+    limit: int | None = Field(default=None, gt=0, description="use the first N samples for host accuracy")
+
+
+class QualityTarget(Schema):
+    """The quality the task asks for."""
+
+    metric: Literal["accuracy_top1", "auc"] = "accuracy_top1"
+    min: float = Field(ge=0, le=1)
+
+
+class Workload(Schema):
+    """A model or an image, its task, its dataset, its quality target. Paths are relative to the file.
+
+    ``asset:NAME`` as a path is looked up in ``EMULAB_ASSETS`` and in what ``emulab assets pull`` fetched.
+    """
+
+    name: str
+    task: Literal["classification", "anomaly", "streaming", "none"] = "classification"
+    model: str | None = Field(default=None, description="int8 (or float32) .tflite")
+    golden: str | None = Field(default=None, description="float .tflite the quantised model is held against")
+    firmware: str | None = Field(default=None, description="a given image, instead of a model")
+    mlperf_id: str = Field(
+        default="", description="what the DUT answers to profile%: kws01, ic01, ad01, vww01, ..."
+    )
+    labels: list[str] = []
+    dataset: Dataset | None = None
+    quality: QualityTarget | None = None
+    golden_recorded: dict[str, float] = Field(
+        default={},
+        description="figures from the model card, used (and marked `recorded`) where the host cannot run the model",
+    )
+
+
+class Target(Schema):
+    """Platforms x backends. Every platform is run on every backend."""
+
+    platforms: list[str] = Field(min_length=1)
+    backends: list[str] = Field(default=["unicorn"], min_length=1)
+
+
+class Window(Schema):
+    """An interval of a run. Each end is ``symbol``, ``symbol+offset``, ``console:REGEX``, ``gpio:PIN:rising|falling`` or ``marker:NAME``."""
+
+    name: str
+    start: str = Field(alias="from")
+    stop: str = Field(alias="to")
+    inferences: int = Field(default=1, ge=1)
+
+
+class Measure(Schema):
+    """What is measured and how."""
+
+    modes: list[Literal["performance", "energy", "accuracy"]] = ["performance"]
+    loops: int = Field(default=5, ge=1, description="windows per performance measurement; the median counts")
+    inferences: int = Field(
+        default=2, ge=1, description="inferences per window in emulation, where numbers repeat exactly"
+    )
+    warmups: int = Field(default=1, ge=0)
+    window_s: float = Field(default=10.0, gt=0, description="least window on real hardware")
+    accuracy_samples: int = Field(
+        default=20, ge=0, description="samples sent to the DUT in accuracy mode; 0: all"
+    )
+    windows: list[Window] = []
+    profile: bool = True
+    timeout_s: float = Field(default=120.0, gt=0, description="wall-clock limit for one DUT command")
+
+
+class Expectation(Schema):
+    """One check, the same for run, compare and baseline.
+
+    Exactly one of ``min``, ``max``, ``within`` (a fraction, or a percentage such as ``5 %``).
+    """
+
+    metric: str
+    target: str = Field(
+        default="", description="platform or platform/backend it applies to; empty: every result"
+    )
+    min: float | None = None
+    max: float | None = None
+    within: float | None = None
+    of: Literal["limit", "baseline", "published", "physical"] = "limit"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _percent(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("within"), str):
+            match = re.fullmatch(r"\s*([0-9.]+)\s*%\s*", data["within"])
+            if match:
+                return {**data, "within": float(match[1]) / 100}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Expectation:
+        given = [name for name in ("min", "max", "within") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("give exactly one of min, max, within")
+        if self.within is not None and self.of == "limit":
+            raise ValueError("`within` needs `of: baseline`, `published` or `physical`")
+        return self
+
+
+class Scenario(Schema):
+    """One scenario file."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    title: str = ""
+    description: str = ""
+    workload: Workload
+    targets: list[Target] = Field(min_length=1)
+    measure: Measure = Measure()
+    duty_cycle: DutyCycle | None = None
+    build: dict[str, Any] = Field(
+        default={}, description="toolchain: {toolchain: zig|gnu, optimise: O2, ...}"
+    )
+    expectations: list[Expectation] = []
+    baseline: str | None = Field(default=None, description="committed record that `of: baseline` refers to")
+    published: dict[str, str] = Field(
+        default={}, description="platform -> key of the published result `of: published` refers to"
+    )
+    seed: int = 0
+    allow_commands: list[str] = Field(
+        default=[], description="commands a hardware run may execute, only with --allow-commands"
+    )
+
+
+class LoadedScenario:
+    """A scenario, the folder its paths are relative to, and the merged data it came from."""
+
+    def __init__(self, scenario: Scenario, file: Path, data: dict[str, Any]) -> None:
+        self.scenario, self.file, self.data = scenario, file, data
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
+
+    def path(self, relative: str) -> Path:
+        """Resolve a path of the scenario file against its folder."""
+        return (self.folder / relative).resolve()
+
+
+def apply_overrides(data: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+    """Apply ``a.b.c=value`` assignments (values are YAML). A number addresses a list item."""
+    import yaml
+
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key:
+            raise InputError(f"--set {assignment}: expected KEY=VALUE, e.g. measure.loops=3")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set {key}: value is not valid YAML: {error}") from None
+        data = _assign(data, key.split("."), value, key)
+    return data
+
+
+def _assign(node: Any, parts: list[str], value: Any, key: str) -> Any:
+    head, rest = parts[0], parts[1:]
+    if isinstance(node, list):
+        if not head.isdigit() or int(head) >= len(node):
+            raise InputError(f"--set {key}: {head!r} is not an item of a list of {len(node)}")
+        copy = list(node)
+        copy[int(head)] = _assign(copy[int(head)], rest, value, key) if rest else value
+        return copy
+    if node is None:
+        node = {}
+    if not isinstance(node, dict):
+        raise InputError(f"--set {key}: {head!r} is below a plain value")
+    return {**node, head: _assign(node.get(head), rest, value, key) if rest else value}
+
+
+def scenario_names() -> list[str]:
+    """Names of the scenarios on the search path."""
+    return sorted(
+        {f.parent.name for folder in search_path("scenarios") for f in folder.glob("*/scenario.yaml")}
+    )
+
+
+def find_scenario(reference: str | Path) -> Path:
+    """A folder, a file or a shipped name -> scenario file. A plain name also finds the shipped folder of that name."""
+    path = Path(reference)
+    if path.is_dir():
+        if not (path / "scenario.yaml").is_file():
+            raise InputError.at(path, "", "the folder holds no scenario.yaml")
+        return path / "scenario.yaml"
+    if path.is_file():
+        return path
+    name = path.name if path.parent.name in ("", "scenarios") else ""
+    for folder in search_path("scenarios") if name else []:
+        if (folder / name / "scenario.yaml").is_file():
+            return folder / name / "scenario.yaml"
+    import difflib
+
+    names = scenario_names()
+    close = difflib.get_close_matches(str(reference), names, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]!r}?" if close else f"shipped: {', '.join(names)}"
+    raise InputError(f"scenario {str(reference)!r}: no such folder, file or shipped name; {hint}")
+
+
+def load_scenario(reference: str | Path, overrides: Iterable[str] = ()) -> LoadedScenario:
+    """Load a scenario with ``--set`` overrides applied; InputError names file and key."""
+    file = find_scenario(reference)
+    data = apply_overrides(deep_merge({}, read_yaml(file)), overrides)
+    scenario = validate(Scenario, data, file)
+    if scenario.workload.model is None and scenario.workload.firmware is None:
+        raise InputError.at(file, "workload", "needs `model` or `firmware`")
+    for index, expectation in enumerate(scenario.expectations):
+        for bound in (expectation.min, expectation.max, expectation.within):
+            if bound is not None and not math.isfinite(bound):
+                raise InputError.at(file, f"expectations.{index}", "bounds must be finite numbers")
+    return LoadedScenario(scenario, file.resolve(), data)

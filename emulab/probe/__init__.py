@@ -1,0 +1,1 @@
+"""The probe: what is counted while firmware runs, and the profile it yields."""
