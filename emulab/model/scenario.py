@@ -62,7 +62,16 @@ class Target(Schema):
 
 
 class Window(Schema):
-    """An interval of a run. Each end is ``symbol``, ``symbol+offset``, ``console:REGEX``, ``gpio:PIN:rising|falling`` or ``marker:NAME``."""
+    """An interval of a run. Each end is one of
+
+    - ``symbol`` or ``symbol+offset``: the first time (after the other end) execution enters that address;
+    - ``console:REGEX``: searched in what the firmware has printed since the other end (it may span lines); the edge
+      is where the *first byte of the line in which the match ends* was stored to the UART data register;
+    - ``gpio:PIN:rising`` or ``gpio:PIN:falling``;
+    - ``marker:NAME``: an ``emulab.h`` marker.
+
+    Start and stop alternate, so a window that occurs again is counted again (``WindowProfile.index``).
+    """
 
     name: str
     start: str = Field(alias="from")

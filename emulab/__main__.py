@@ -1,0 +1,5 @@
+"""``python -m emulab``."""
+
+from emulab.cli import main
+
+raise SystemExit(main())
