@@ -1,0 +1,1 @@
+"""Reports: everything here is derived from a run record, nothing is computed anew."""

@@ -1,0 +1,33 @@
+"""Which metrics are shown, in which order and under which title: one table for terminal, HTML, Markdown, CSV."""
+
+from __future__ import annotations
+
+TITLES: dict[str, str] = {
+    "latency_s": "latency",
+    "cycles": "cycles",
+    "instructions": "instructions",
+    "energy_per_inference_j": "energy / inference",
+    "power_w": "power",
+    "flash_bytes": "flash",
+    "ram_bytes": "RAM",
+    "arena_bytes": "arena",
+    "stack_bytes": "stack",
+    "accuracy_top1": "accuracy",
+    "accuracy_top1_golden": "accuracy, float",
+    "auc": "AUC",
+    "auc_golden": "AUC, float",
+    "agreement_host": "agrees with host",
+    "battery_life_s": "battery life",
+    "mean_current_a": "mean current",
+    "stall_share": "waiting for memory",
+}
+
+
+def title(metric: str) -> str:
+    """A metric's column title; unknown metrics keep their own name."""
+    return TITLES.get(metric, metric)
+
+
+def ordered(metrics: set[str]) -> list[str]:
+    """Known metrics in table order, then the rest by name."""
+    return [m for m in TITLES if m in metrics] + sorted(metrics - TITLES.keys())

@@ -1,0 +1,59 @@
+"""Human units, for printing only; inside emulab everything is SI."""
+
+from __future__ import annotations
+
+from emulab.model.quantity import Quantity
+
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
+DAY_S = 86400.0
+YEAR_S = 365.25 * DAY_S
+
+
+def engineering(value: float, unit: str, digits: int = 4) -> str:
+    """``0.01234, 's'`` -> ``12.34 ms``."""
+    if value == 0:
+        return f"0 {unit}".strip()
+    for factor, prefix in _PREFIXES:
+        if abs(value) >= factor * 0.99999:
+            return f"{value / factor:.{digits}g} {prefix}{unit}".strip()
+    return f"{value:.{digits}g} {unit}".strip()
+
+
+def size(value: float) -> str:
+    """Bytes with binary prefixes as linkers count them."""
+    if value < 1024:
+        return f"{value:.0f} B"
+    if value < 1024 * 1024:
+        return f"{value / 1024:.1f} KB"
+    return f"{value / 1024 / 1024:.2f} MB"
+
+
+def duration(value: float) -> str:
+    """Seconds as a person would say them."""
+    if value >= 2 * YEAR_S:
+        return f"{value / YEAR_S:.1f} years"
+    if value >= 2 * DAY_S:
+        return f"{value / DAY_S:.0f} days"
+    if value >= 7200:
+        return f"{value / 3600:.1f} h"
+    return engineering(value, "s")
+
+
+def show(metric: str, quantity: Quantity) -> str:
+    """A metric's value for a table; a dash where there is none."""
+    value = quantity.value
+    if value is None:
+        return "–"
+    if metric.startswith(("accuracy", "agreement")):
+        return f"{value * 100:.1f} %"
+    if metric.startswith("auc"):
+        return f"{value:.3f}"
+    if metric == "battery_life_s":
+        return duration(value)
+    if quantity.unit == "B":
+        return size(value)
+    if quantity.unit in ("cycle", "instruction"):
+        return engineering(value, "").strip() if value >= 1e4 else f"{value:.0f}"
+    if quantity.unit == "1":
+        return f"{value:.4g}"
+    return engineering(value, quantity.unit)
