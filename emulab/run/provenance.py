@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform as host_platform
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -38,6 +38,6 @@ def collect(
         hashes=hashes,
         seed=seed,
         command=command,
-        started_at=started.astimezone(timezone.utc).isoformat(timespec="seconds"),
+        started_at=started.astimezone(UTC).isoformat(timespec="seconds"),
         wall_s=wall_s,
     )

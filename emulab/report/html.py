@@ -1,0 +1,243 @@
+"""The HTML report: ``report.html`` beside ``plotly.min.js`` in the run folder, nothing fetched from elsewhere.
+
+Everything of the record goes through Jinja's autoescape; plot data travels as JSON in which ``<`` is escaped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
+from emulab.report.metrics import ordered, title
+from emulab.report.units import engineering, show
+
+MAX_POINTS = 20_000
+
+
+def write_html(record: RunRecord, folder: Path) -> Path:
+    """Write the report of *record* into its run folder and return the path."""
+    import jinja2
+    from plotly.offline import get_plotlyjs
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("emulab.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    figures = plots(record, folder)
+    text = environment.get_template("report.html.j2").render(
+        record=record,
+        rows=_rows(record),
+        reasons=_reasons(record),
+        expectations=[
+            {**e.model_dump(), "value": "–" if e.value is None else engineering(e.value, "")}
+            for e in record.expectations
+        ],
+        plots=figures,
+        plot_json=_script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
+        layer_tables=_layer_tables(record),
+        notes=[f"{r.platform}/{r.backend}: {note}" for r in record.results for note in r.notes],
+        provenance=_provenance(record),
+    )
+    if figures:
+        write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
+    return write_text(folder / "report.html", text)
+
+
+def _script_json(value: Any) -> Any:
+    from markupsafe import Markup
+
+    text = json.dumps(value, allow_nan=False, default=float)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _rows(record: RunRecord) -> list[dict[str, Any]]:
+    names = ordered({metric for result in record.results for metric in result.metrics})
+    return [{"title": title(name), "cells": [_cell(name, result) for result in record.results]} for name in names]
+
+
+def _cell(name: str, result: Result) -> dict[str, str]:
+    quantity = result.metrics.get(name)
+    if quantity is None:
+        return {"text": "", "kind": "", "source": ""}
+    if quantity.value is None:
+        return {"text": "unavailable", "kind": "", "source": quantity.reason}
+    return {"text": show(name, quantity), "kind": quantity.kind, "source": quantity.source}
+
+
+def _reasons(record: RunRecord) -> list[str]:
+    reasons = [f"{r.platform}/{r.backend}: {r.message}" for r in record.results if r.message]
+    for result in record.results:
+        for metric, quantity in result.metrics.items():
+            if quantity.value is None:
+                reasons.append(f"{result.platform}/{result.backend}: {title(metric)}: {quantity.reason}")
+    return list(dict.fromkeys(reasons))
+
+
+def _layer_window(result: Result) -> WindowRecord | None:
+    return next((window for window in result.windows if window.layers), None)
+
+
+def _layer_tables(record: RunRecord) -> list[dict[str, Any]]:
+    tables = []
+    for result in record.results:
+        window = _layer_window(result)
+        if window is None:
+            continue
+        total = sum(row.cycles or 0 for row in window.layers) or 1
+        rows = []
+        for row in window.layers:
+            cycles = row.cycles or 0
+            rows.append(
+                [
+                    row.symbol or row.name,
+                    f"{cycles:,.0f}",
+                    f"{cycles / total:.1%}",
+                    f"{row.instructions or 0:,}",
+                    f"{row.macs:,}" if row.macs else "",
+                    f"{cycles / row.macs:.2f}" if row.macs else "",
+                    f"{(row.stall_cycles or 0) / cycles:.1%}" if cycles else "",
+                ]
+            )
+        tables.append({"title": f"{result.platform}/{result.backend}: by layer, per inference", "rows": rows})
+    return tables
+
+
+def _provenance(record: RunRecord) -> list[tuple[str, str]]:
+    provenance = record.provenance
+    items = [("emulab", provenance.emulab), ("python", provenance.python), ("host", provenance.host)]
+    items += [("started", provenance.started_at), ("seed", str(provenance.seed))]
+    items += [(f"{name} version", value) for name, value in provenance.tools.items()]
+    return [*items, *((f"sha256 {name}", value) for name, value in provenance.hashes.items())]
+
+
+def plots(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
+    """Plotly figures as plain data: current over one duty cycle, cycles per layer, memory, energy by component."""
+    figures = [_layer_figure(record), _memory_figure(record), _energy_figure(record), *_trace_figures(record, folder)]
+    return [figure for figure in figures if figure is not None]
+
+
+def _layer_figure(record: RunRecord) -> dict[str, Any] | None:
+    data = []
+    for result in record.results:
+        window = _layer_window(result)
+        if window is not None:
+            data.append(
+                {
+                    "type": "bar",
+                    "name": f"{result.platform}/{result.backend}",
+                    "x": [row.symbol.removeprefix("emulab_layer_") or row.name for row in window.layers],
+                    "y": [row.cycles or 0 for row in window.layers],
+                }
+            )
+    if not data:
+        return None
+    return {
+        "title": "Cycles per layer",
+        "note": "per inference",
+        "data": data,
+        "layout": {"barmode": "group", "yaxis": {"title": {"text": "cycles"}}},
+    }
+
+
+def _memory_figure(record: RunRecord) -> dict[str, Any] | None:
+    data = []
+    for name in ("flash_bytes", "ram_bytes", "arena_bytes", "stack_bytes"):
+        points = [(r.platform, r.metrics[name].value) for r in record.results if name in r.metrics]
+        points = [(platform, value) for platform, value in points if value is not None]
+        if points:
+            data.append({"type": "bar", "name": title(name), "x": [p for p, _ in points], "y": [v for _, v in points]})
+    if not data:
+        return None
+    return {
+        "title": "Memory",
+        "note": "",
+        "data": data,
+        "layout": {"barmode": "group", "yaxis": {"title": {"text": "bytes"}}},
+    }
+
+
+def _energy_figure(record: RunRecord) -> dict[str, Any] | None:
+    data = []
+    for result in record.results:
+        parts = result.details.get("energy_by_component_j")
+        if isinstance(parts, dict) and parts:
+            data.append(
+                {
+                    "type": "bar",
+                    "name": f"{result.platform}/{result.backend}",
+                    "x": [str(key) for key in parts],
+                    "y": [float(value) for value in parts.values()],
+                }
+            )
+    if not data:
+        return None
+    return {
+        "title": "Energy of one duty cycle, by component",
+        "note": "",
+        "data": data,
+        "layout": {"barmode": "group", "yaxis": {"title": {"text": "J"}, "type": "log"}},
+    }
+
+
+def read_trace(file: Path) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Read a trace CSV: ``time_s, mean_a, min_a, max_a`` (further columns are ignored)."""
+    time, mean, low, high = [], [], [], []
+    with file.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            time.append(float(row["time_s"]))
+            mean.append(float(row["mean_a"]))
+            low.append(float(row.get("min_a") or row["mean_a"]))
+            high.append(float(row.get("max_a") or row["mean_a"]))
+    return time, mean, low, high
+
+
+def _trace_figures(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
+    figures = []
+    for result in record.results:
+        artifact = result.artifacts.get("current_trace", "")
+        file = folder / artifact
+        if not artifact or not file.is_file():
+            continue
+        time, mean, low, high = read_trace(file)
+        step = max(1, len(time) // MAX_POINTS)
+        time, mean, low, high = time[::step], mean[::step], low[::step], high[::step]
+        figures.append(
+            {
+                "title": f"Current over one duty cycle: {result.platform}",
+                "note": "mean, with the range of each bucket; drag to zoom, double-click to go back",
+                "data": [
+                    {
+                        "type": "scattergl",
+                        "mode": "lines",
+                        "name": "max",
+                        "x": time,
+                        "y": high,
+                        "line": {"width": 0, "shape": "hv"},
+                    },
+                    {
+                        "type": "scattergl",
+                        "mode": "lines",
+                        "name": "min",
+                        "x": time,
+                        "y": low,
+                        "line": {"width": 0, "shape": "hv"},
+                        "fill": "tonexty",
+                    },
+                    {
+                        "type": "scattergl",
+                        "mode": "lines",
+                        "name": "mean",
+                        "x": time,
+                        "y": mean,
+                        "line": {"shape": "hv"},
+                    },
+                ],
+                "layout": {
+                    "xaxis": {"title": {"text": "s"}},
+                    "yaxis": {"title": {"text": "A"}, "type": "log", "exponentformat": "SI"},
+                },
+            }
+        )
+    return figures
