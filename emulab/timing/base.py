@@ -23,7 +23,8 @@ class BlockCost:
     ``cycles_q8`` is the cost when the block falls through; ``taken_q8`` is added when its last branch is taken.
     ``prefix_q8[i]`` is the cost of instructions before instruction *i* (for the exact time of a register access
     within a block); ``offsets[i]`` is the byte offset of instruction *i*. ``classes`` counts instructions per class
-    (load, store, mac, mul, div, branch, fpu, simd, alu, ...).
+    (load, store, mac, mul, div, branch, fpu, simd, alu, ...). ``entry_q8`` is added when the block is entered by a
+    taken branch, not by falling through: a target the fetch unit needs two reads for.
     """
 
     instructions: int
@@ -33,6 +34,7 @@ class BlockCost:
     prefix_q8: tuple[int, ...]
     classes: dict[str, int]
     literal_loads: int = 0
+    entry_q8: int = 0
 
 
 class TimingModel(Protocol):

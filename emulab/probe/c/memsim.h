@@ -15,6 +15,10 @@ em_memsim *em_new(const uint32_t *config, size_t words);
 void em_free(em_memsim *);
 /* Back to the state after reset (cold caches), counters kept. */
 void em_reset(em_memsim *);
+/* Execution time that passes: call it at block entry, before em_fetch, with the block's static cost (all of its
+ * cycles_q8, entry_q8 and, for the block left, taken_q8). Prefetch, line fills and write buffers overlap with it.
+ * Stall cycles that em_fetch, em_data and em_branch return are added to the simulator's clock by themselves. */
+void em_execute(em_memsim *, uint32_t cycles_q8);
 /* Stall cycles for fetching [address, address+size). sequential: control fell through from the byte before. */
 uint32_t em_fetch(em_memsim *, uint32_t address, uint32_t size, int sequential);
 /* Stall cycles of one data access. pc lets the model charge literal loads that compete with fetch. */
