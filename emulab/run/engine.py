@@ -1,0 +1,135 @@
+"""The run engine: from a loaded scenario to a run record in a run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from emulab.errors import BackendUnavailable, EmulabError, InputError, ToolError
+from emulab.model.record import Result, RunRecord
+from emulab.model.scenario import LoadedScenario
+from emulab.run.plan import Job, plan
+
+Progress = Callable[[str, str], None]
+"""Called with (job label, what is being done)."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a scenario is run. Empty ``platforms`` and ``backends``: the scenario's own targets."""
+
+    platforms: Sequence[str] = ()
+    backends: Sequence[str] = ()
+    firmware: Path | None = None
+    firmware_base: int | None = None
+    output: Path | None = None
+    allow_commands: bool = False
+    use_cache: bool = True
+    accuracy: bool = True
+    published: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Backend options of the command line: serial, power, flash, record, renode."""
+    command: str = ""
+
+
+@dataclass
+class RunOutcome:
+    """A record, where it lies, and the exit code it stands for."""
+
+    record: RunRecord
+    folder: Path
+    exit_code: int
+
+
+def _quiet(label: str, step: str) -> None:
+    return None
+
+
+def run_scenario(loaded: LoadedScenario, options: RunOptions | None = None, progress: Progress = _quiet) -> RunOutcome:
+    """Run every job of the scenario and write ``run.json`` (and its artifacts) to the run folder.
+
+    A job that cannot run does not stop the others: its result says ``error`` or ``unavailable`` and why. When there
+    is only one job, its error is raised as it is.
+    """
+    from emulab.run.execute import execute
+    from emulab.run.judge import judge
+
+    options = options or RunOptions()
+    scenario = loaded.scenario
+    jobs = plan(scenario, options.platforms, options.backends)
+    started, clock = datetime.now(UTC), time.monotonic()
+    folder = prepare_folder(options.output, scenario.name, started)
+    results: list[Result] = []
+    errors: list[EmulabError] = []
+    hashes: dict[str, str] = {}
+    wall_s: dict[str, float] = {}
+    for job in jobs:
+        begin = time.monotonic()
+        try:
+            result, job_hashes = execute(loaded, job, options, folder, progress)
+            hashes.update(job_hashes)
+        except BackendUnavailable as error:
+            errors.append(error)
+            result = Result(platform=job.platform, backend=job.backend, status="unavailable", message=str(error))
+        except EmulabError as error:
+            errors.append(error)
+            result = Result(platform=job.platform, backend=job.backend, status="error", message=str(error))
+        results.append(result)
+        wall_s[job.label] = round(time.monotonic() - begin, 3)
+    if errors and len(errors) == len(jobs):
+        _remove_if_empty(folder)
+        raise errors[0]
+    results, expectations = judge(loaded, results, options.published)
+    wall_s["total"] = round(time.monotonic() - clock, 3)
+    from emulab.run.provenance import collect
+
+    record = RunRecord(
+        scenario=scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+        provenance=collect(hashes, scenario.seed, started, wall_s, options.command),
+        results=results,
+        expectations=expectations,
+    )
+    record.write(folder)
+    return RunOutcome(record, folder, exit_code(errors, record))
+
+
+def exit_code(errors: Sequence[EmulabError], record: RunRecord) -> int:
+    """0 all expectations hold, else the gravest: tool failure, wrong input, broken expectation."""
+    if any(isinstance(error, ToolError) for error in errors):
+        return 3
+    if any(isinstance(error, InputError) for error in errors):
+        return 2
+    return 1 if any(item.status != "passed" for item in record.expectations) else 0
+
+
+def prepare_folder(output: Path | None, name: str, started: datetime) -> Path:
+    """Make the run folder, so that an unwritable place is known before the work. ToolError names it."""
+    stamp = started.astimezone().strftime("%Y%m%d-%H%M%S")
+    folder = output if output is not None else Path("runs") / f"{name}-{stamp}"
+    if output is None:
+        number = 1
+        while folder.exists():
+            number += 1
+            folder = Path("runs") / f"{name}-{stamp}-{number}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ToolError(f"{folder}: run folder cannot be written: {error.strerror}; choose another --output") from None
+    return folder
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+__all__ = ["Job", "RunOptions", "RunOutcome", "exit_code", "prepare_folder", "run_scenario"]
