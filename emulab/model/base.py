@@ -54,7 +54,9 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
 
 def explain(error: ValidationError, model: type[BaseModel], file: object) -> InputError:
     """Turn the first problem of a pydantic error into one line: file, place, expected, found, closest key."""
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # a misspelt key shows up as a missing one too: say the misspelling
+    problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
     location = problem["loc"]
     place = ".".join(str(part) for part in location if not str(part).startswith("function-"))
     if problem["type"] == "extra_forbidden":
@@ -68,7 +70,7 @@ def explain(error: ValidationError, model: type[BaseModel], file: object) -> Inp
     message = problem["msg"].removeprefix("Value error, ")
     found = problem.get("input")
     shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
-    more = len(error.errors()) - 1
+    more = len(problems) - 1
     tail = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
     return InputError.at(file, place, f"{message}{shown}{tail}")
 
