@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Q8 = 256
 
+# Bits of BlockCost.branch_kind; the same as EM_BRANCH_* of memsim.h.
+BRANCH_CONDITIONAL, BRANCH_DIRECT, BRANCH_CALL, BRANCH_RETURN, BRANCH_INDIRECT = 1, 2, 4, 8, 16
+
 
 @dataclass(frozen=True, slots=True)
 class BlockCost:
@@ -25,6 +28,7 @@ class BlockCost:
     within a block); ``offsets[i]`` is the byte offset of instruction *i*. ``classes`` counts instructions per class
     (load, store, mac, mul, div, branch, fpu, simd, alu, ...). ``entry_q8`` is added when the block is entered by a
     taken branch, not by falling through: a target the fetch unit needs two reads for.
+    ``branch_kind`` tells how the block ends (BRANCH_* bits, 0: it falls through); the probe hands it to ``em_branch``.
     """
 
     instructions: int
@@ -35,6 +39,7 @@ class BlockCost:
     classes: dict[str, int]
     literal_loads: int = 0
     entry_q8: int = 0
+    branch_kind: int = 0
 
 
 class TimingModel(Protocol):

@@ -24,8 +24,10 @@ uint32_t em_fetch(em_memsim *, uint32_t address, uint32_t size, int sequential);
 /* Stall cycles of one data access. pc lets the model charge literal loads that compete with fetch. */
 uint32_t em_data(em_memsim *, uint32_t pc, uint32_t address, uint32_t size, int is_write);
 /* Branch at the end of a block: returns what a wrong prediction adds, in 1/256 cycle, on top of the block's static
- * taken_q8, which the caller adds itself when the branch is taken (and passes here). 0 on cores without predictor. */
-uint32_t em_branch(em_memsim *, uint32_t address, uint32_t target, int taken, int is_conditional, uint32_t static_taken_q8);
+ * taken_q8, which the caller adds itself when the branch is taken (and passes here). 0 on cores without predictor.
+ * address is that of the branch instruction, kind a set of EM_BRANCH_* bits (BlockCost.branch_kind). */
+uint32_t em_branch(em_memsim *, uint32_t address, uint32_t target, int taken, int kind, uint32_t static_taken_q8);
+enum { EM_BRANCH_CONDITIONAL = 1, EM_BRANCH_DIRECT = 2, EM_BRANCH_CALL = 4, EM_BRANCH_RETURN = 8, EM_BRANCH_INDIRECT = 16 };
 /* Settings the firmware changes at run time: EM_WAIT_STATES, EM_PREFETCH, EM_ICACHE, EM_DCACHE, EM_ICACHE_RESET, ... */
 void em_set(em_memsim *, int parameter, uint32_t value);
 enum { EM_WAIT_STATES = 0, EM_PREFETCH, EM_ICACHE, EM_DCACHE, EM_ICACHE_INVALIDATE, EM_DCACHE_INVALIDATE, EM_PARAMETERS };
