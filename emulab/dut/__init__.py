@@ -1,0 +1,1 @@
+"""The MLPerf Tiny DUT protocol: host client, measurement procedures, interface board."""

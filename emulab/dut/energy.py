@@ -1,0 +1,130 @@
+"""The energy procedure of MLPerf Tiny: windows between the DUT's GPIO pulses, energy from the power meter's trace.
+
+In energy mode the DUT prints no timestamps but pulses a pin (idle high, falling edge) at both ends of a window. Where
+no pin can be seen the windows come from the DUT's own timestamps, and last from the arrival of its lines.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from emulab.dut.client import DutClient
+from emulab.dut.procedures import LOOPS, MIN_WINDOW_S, MeasuredWindow, inferences_for, measured, violations
+from emulab.errors import InputError, ToolError
+from emulab.lab.integrate import WindowEnergy, integrate
+
+if TYPE_CHECKING:
+    from emulab.backends.base import CurrentTrace, Session
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyResult:
+    """Windows with their energy. ``alignment`` says how windows were found in the trace."""
+
+    windows: list[MeasuredWindow]
+    energies: list[WindowEnergy]
+    alignment: str
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def energy_per_inference_j(self) -> float:
+        """Median over windows."""
+        return statistics.median(e.energy_j / w.inferences for w, e in zip(self.windows, self.energies, strict=True))
+
+    @property
+    def energy_uncertainty_j(self) -> float:
+        """Standard deviation over windows, joules per inference; 0 for one window."""
+        values = [e.energy_j / w.inferences for w, e in zip(self.windows, self.energies, strict=True)]
+        return statistics.stdev(values) if len(values) > 1 else 0.0
+
+    @property
+    def latency_s(self) -> float:
+        """Energy-mode latency, the median over windows (performance mode differs a little)."""
+        return statistics.median(window.latency_s for window in self.windows)
+
+    @property
+    def power_w(self) -> float:
+        """Mean power in a window, the median over windows."""
+        return statistics.median(e.energy_j / e.duration_s for e in self.energies)
+
+
+def energy(
+    session: Session,
+    client: DutClient,
+    inputs: Sequence[bytes],
+    loops: int = LOOPS,
+    inferences: int | None = None,
+    warmups: int = 10,
+    pin: str = "",
+    window_s: float | None = None,
+    on_window: Callable[[MeasuredWindow], None] | None = None,
+) -> tuple[EnergyResult, CurrentTrace]:
+    """Energy mode on *session*: one capture over all loops, then energy between the edges of every window.
+
+    ``pin`` is the board's timestamp pin. Raises InputError without inputs, ToolError without a power meter, with a
+    trace that does not cover the windows, or with an odd number of edges in a window.
+    """
+    if not inputs or loops < 1:
+        raise InputError(f"energy: needs at least one input and one loop, got {len(inputs)} and {loops}")
+    meter = session.power_meter
+    if meter is None:
+        raise ToolError("energy: this session has no power meter; name one with --power, or use a backend that has one")
+    windows: list[MeasuredWindow] = []
+    count = inferences
+    meter.start()
+    try:
+        for index in range(loops):
+            client.load(inputs[index % len(inputs)])
+            if index == 0 and (inferences is None or window_s is not None):
+                found = inferences_for(client, MIN_WINDOW_S if window_s is None else window_s)
+                count = found if inferences is None else max(inferences, found)
+            assert count is not None
+            extra = 0.0 if window_s is None or client.clock.kind == "virtual" else 3 * window_s
+            before = len(session.gpio_edges(pin)) if pin else 0
+            result = client.infer(count, warmups, limit_s=client.limit_s + extra)
+            window = measured(index, result)
+            if window.clock == "dut":
+                # The DUT's clock starts at its own zero: its duration, placed where its line arrived.
+                start = result.seen_start_s
+                window = MeasuredWindow(index, start, start + window.elapsed_s, count, warmups, "dut", result.results)
+            edges = [edge.time_s for edge in session.gpio_edges(pin)[before:] if not edge.level] if pin else []
+            if len(edges) == 2:
+                window = MeasuredWindow(index, edges[0], edges[1], count, warmups, "gpio", result.results)
+            elif edges:
+                raise ToolError(f"energy: window {index} has {len(edges)} falling edges on {pin}, expected 2")
+            windows.append(window)
+            if on_window:
+                on_window(window)
+    finally:
+        meter.stop()
+    trace = meter.capture()
+    windows, alignment = place(windows, trace)
+    energies = [
+        integrate(trace.start_s, trace.step_s, trace.mean_a, trace.voltage_v, window.start_s, window.stop_s)
+        for window in windows
+    ]
+    return EnergyResult(windows, energies, alignment, violations(windows, "energy")), trace
+
+
+def place(windows: list[MeasuredWindow], trace: CurrentTrace) -> tuple[list[MeasuredWindow], str]:
+    """Windows on the trace's clock: by the edges the monitor saw itself, else as they were timed.
+
+    A monitor that watches the timestamp pin marks ``falling`` edges on its own clock, which no clock error moves; the
+    last two of each window are taken when there are two per window (plus at most boot and sync pulses before).
+    """
+    marks = [when for name, when in trace.marks if name == "falling"]
+    if windows and len(marks) >= 2 * len(windows):
+        own = marks[-2 * len(windows) :]
+        placed = [
+            MeasuredWindow(w.index, own[2 * i], own[2 * i + 1], w.inferences, w.warmups, "gpio", w.results)
+            for i, w in enumerate(windows)
+        ]
+        return placed, "gpio edges seen by the power monitor"
+    if all(window.clock == "gpio" for window in windows):
+        return windows, "gpio edges seen by the backend"
+    if all(window.clock == "dut" for window in windows):
+        return windows, "timestamps of the DUT"
+    return windows, "arrival of the DUT's lines"

@@ -1,0 +1,1 @@
+"""Real bench parts: serial console, flash loaders, power monitors, recorded captures, and a simulated bench."""
