@@ -45,3 +45,25 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the record as JSON instead of a table")
+
+
+def add_bench(parser: argparse.ArgumentParser) -> None:
+    """Options of the hardware backend."""
+    bench = parser.add_argument_group("real boards (--backend hardware)")
+    bench.add_argument("--serial", metavar="PORT", help="console: a device, socket://HOST:PORT or rfc2217://HOST:PORT")
+    bench.add_argument(
+        "--power", metavar="MONITOR[:PORT]", help="power monitor: ppk2, js220, lpm01a, otii, ina2xx, csv"
+    )
+    bench.add_argument(
+        "--flash", metavar="LOADER", help="flash loader: pyocd, openocd, stm32cubeprogrammer, jlink, ..."
+    )
+    bench.add_argument("--record", type=Path, metavar="DIR", help="keep the session as a recording that replay reads")
+    bench.add_argument("--renode", metavar="PATH", help="the Renode to use (default: $RENODE, renode-run, PATH)")
+    bench.add_argument("--keep-resc", action="store_true", help="leave the Renode script in the run folder")
+    bench.add_argument("--allow-commands", action="store_true", help="let the scenario's own commands run")
+
+
+def bench_options(args: argparse.Namespace) -> dict[str, object]:
+    """What of the bench options was given."""
+    names = ("serial", "power", "flash", "record", "renode", "keep_resc", "allow_commands")
+    return {name: getattr(args, name) for name in names if getattr(args, name)}

@@ -1,0 +1,73 @@
+"""``emulab doctor``: which backends and tools are here, and the one line that gets a missing one."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    from emulab.cli.show import console
+
+    rows = [*_backends(), *_tools()]
+    if args.json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+        return 0
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="emulab doctor", title_justify="left")
+    for heading in ("what", "name", "here", "version", "what to do"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        here = "[green]yes[/]" if row["here"] == "yes" else "[yellow]no[/]"
+        table.add_row(row["what"], row["name"], here, escape(row["version"]), escape(row["hint"]))
+    console().print(table)
+    return 0
+
+
+def _backends() -> list[dict[str, str]]:
+    from emulab.backends.base import backend_names, load_backend
+    from emulab.errors import BackendUnavailable
+
+    rows = []
+    for name in backend_names():
+        try:
+            state = load_backend(name).available()
+        except BackendUnavailable as error:
+            rows.append({"what": "backend", "name": name, "here": "no", "version": "", "hint": error.reason})
+            continue
+        hint = "" if state.available else "; ".join(t for t in (state.reason, state.how_to_install) if t)
+        here = "yes" if state.available else "no"
+        rows.append({"what": "backend", "name": name, "here": here, "version": state.version, "hint": hint})
+    return rows
+
+
+def _tools() -> list[dict[str, str]]:
+    from emulab.cache import cache_dir
+    from emulab.firmware.toolchain import toolchains
+    from emulab.run.assets import folders
+
+    rows = [
+        {
+            "what": "toolchain",
+            "name": tool.name,
+            "here": "yes" if tool.available else "no",
+            "version": tool.version,
+            "hint": tool.how_to_install if not tool.available else "",
+        }
+        for tool in toolchains()
+    ]
+    rows.append({"what": "cache", "name": str(cache_dir()), "here": "yes", "version": "", "hint": ""})
+    for folder in folders():
+        here = folder.is_dir()
+        hint = "" if here else "emulab assets pull, or set EMULAB_ASSETS"
+        rows.append(
+            {"what": "assets", "name": str(folder), "here": "yes" if here else "no", "version": "", "hint": hint}
+        )
+    return rows

@@ -1,0 +1,134 @@
+"""``emulab list``: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+WHAT = ("platforms", "backends", "scenarios", "ops", "published", "parts", "timing", "assets")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", choices=WHAT, default="platforms")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    from emulab.cli.show import console
+
+    rows = ROWS[args.what]()
+    if args.json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+        return 0
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=args.what, title_justify="left")
+    for heading in rows[0] if rows else ["(none)"]:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console().print(table)
+    return 0
+
+
+def _platforms() -> list[dict[str, str]]:
+    from emulab.model.platform import load_platform, platform_names
+    from emulab.report.units import engineering, size
+
+    rows = []
+    for name in platform_names():
+        platform = load_platform(name).platform
+        rows.append(
+            {
+                "name": name,
+                "board": platform.board.title,
+                "SoC": platform.soc.name,
+                "core": platform.core.name,
+                "clock": engineering(platform.board.clock_hz, "Hz"),
+                "flash": size(platform.flash_bytes),
+                "RAM": size(platform.ram_bytes),
+                "energy": "yes" if platform.power else "no",
+            }
+        )
+    return rows
+
+
+def _backends() -> list[dict[str, str]]:
+    from emulab.backends.base import iterate_backends
+
+    rows = []
+    for backend in iterate_backends():
+        state = backend.available()
+        rows.append(
+            {
+                "name": backend.name,
+                "available": state.version or "yes" if state.available else "no",
+                "capabilities": ", ".join(sorted(backend.capabilities)),
+                "": state.reason,
+            }
+        )
+    return rows
+
+
+def _scenarios() -> list[dict[str, str]]:
+    from emulab.model.scenario import load_scenario, scenario_names
+
+    rows = []
+    for name in scenario_names():
+        scenario = load_scenario(name).scenario
+        targets = ", ".join(dict.fromkeys(p for t in scenario.targets for p in t.platforms))
+        rows.append({"name": name, "title": scenario.title, "platforms": targets})
+    return rows
+
+
+def _ops() -> list[dict[str, str]]:
+    from emulab.firmware.codegen import SUPPORTED_OPS
+
+    return [{"operator": str(name), "support": str(text)} for name, text in sorted(SUPPORTED_OPS.items())]
+
+
+def _published() -> list[dict[str, str]]:
+    from emulab.compare.published import list_published
+
+    return [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in list_published()]
+
+
+def _parts() -> list[dict[str, str]]:
+    from emulab.model.platform import read_yaml, search_path
+
+    rows = []
+    for folder in search_path("platforms"):
+        for file in sorted((folder / "parts").glob("*.yaml")):
+            data = read_yaml(file)
+            rows.append({"name": file.stem, "kind": str(data.get("kind", "")), "title": str(data.get("title", ""))})
+    return rows
+
+
+def _timing() -> list[dict[str, str]]:
+    from emulab.timing import timing_models
+
+    return [{"model": name, "what": text} for name, text in timing_models().items()]
+
+
+def _assets() -> list[dict[str, str]]:
+    from emulab.run.assets import ASSETS, find
+
+    return [
+        {"asset": a.path, "licence": a.licence, "here": "yes" if find(a.path) else "no", "sha256": a.sha256[:16]}
+        for a in ASSETS.values()
+    ]
+
+
+ROWS: dict[str, Callable[[], list[dict[str, str]]]] = {
+    "platforms": _platforms,
+    "backends": _backends,
+    "scenarios": _scenarios,
+    "ops": _ops,
+    "published": _published,
+    "parts": _parts,
+    "timing": _timing,
+    "assets": _assets,
+}

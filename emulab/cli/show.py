@@ -1,0 +1,91 @@
+"""What verbs print: tables, progress on a terminal, files on request."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from emulab.run.engine import RunOutcome
+
+
+def console(stderr: bool = False) -> Console:
+    """A rich console; wide enough not to break table rows when the output is a file or CI."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else max(120, int(os.environ.get("COLUMNS", "0") or 0))
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+@contextmanager
+def progress(quiet: bool = False) -> Iterator[Callable[[str, str], None]]:
+    """A spinner line per job on a terminal; nothing in CI, in a pipe or with ``--json``."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("CI"):
+        yield lambda label, step: None
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.fields[label]}: {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def step(label: str, what: str) -> None:
+            if label not in tasks:
+                tasks[label] = bar.add_task(what, label=label, total=None)
+            bar.update(tasks[label], description=what)
+
+        yield step
+
+
+@contextmanager
+def counter(title: str, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar with time left for (done, total)."""
+    if quiet or not sys.stderr.isatty() or os.environ.get("CI"):
+        yield lambda done, total: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def outputs(outcome: RunOutcome, args: argparse.Namespace) -> None:
+    """Print a record and write what was asked for beside it."""
+    from emulab.model.record import write_text
+    from emulab.report import html, junit, markdown, terminal
+
+    record = outcome.record
+    if not args.no_html:
+        html.write_html(record, outcome.folder)
+    if args.junit:
+        write_text(args.junit, junit.junit(record))
+    if args.markdown:
+        write_text(args.markdown, markdown.markdown(record))
+    if args.json:
+        print(record.model_dump_json(indent=1))
+        return
+    screen = console()
+    terminal.print_record(record, screen)
+    if args.layers:
+        terminal.print_layers(record, screen)
+    if os.environ.get("GITHUB_ACTIONS"):
+        for line in markdown.annotations(record):
+            print(line)
+    written = "run.json" if args.no_html else "run.json, report.html"
+    screen.print(f"{written} in {outcome.folder}", style="dim")

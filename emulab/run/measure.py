@@ -1,0 +1,338 @@
+"""Measure: open one session, drive the DUT through the scenario's modes, and tell what was seen as a Result."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulab.errors import EmulabError
+from emulab.model.quantity import Quantity, unavailable
+from emulab.model.record import Result, WindowRecord, write_bytes, write_text
+
+if TYPE_CHECKING:
+    from emulab.backends.base import Backend, CurrentTrace, Session
+    from emulab.dut import AccuracyOutput, AccuracySample, DutClient, PerformanceResult
+    from emulab.firmware.image import Image
+    from emulab.model.platform import Platform
+    from emulab.model.scenario import Measure
+    from emulab.probe.profile import Profile, WindowProfile
+    from emulab.run.layers import LayerInfo
+
+INFERENCE_WINDOW = "inference"
+# From the timestamp that follows m-infer-start to the next one: the DUT's own window.
+TIMESTAMP_START = r"console:m-infer-start-\d+\s+m-lap-us-"
+TIMESTAMP_STOP = "console:m-lap-us-"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one session is asked to do."""
+
+    platform: Platform
+    build_platform: Platform
+    image: Image
+    measure: Measure
+    inputs: Sequence[bytes]
+    samples: Sequence[AccuracySample] = ()
+    layers: Sequence[LayerInfo] = ()
+    expected_model: str = ""
+    argument: str = ""
+    seed: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str], None]) -> Result:
+    """Run the session; artifacts (console log, profile, trace) go to *folder*.
+
+    Raises BackendUnavailable, InputError, or a ToolError whose message ends with what the firmware was doing.
+    """
+    from emulab.backends.base import SessionOptions
+    from emulab.dut import DutClient
+
+    options = SessionOptions(
+        windows=_windows(plan),
+        profile=plan.measure.profile,
+        seed=plan.seed,
+        output=folder,
+        argument=plan.argument,
+        extra=plan.extra,
+    )
+    progress("boot")
+    with backend.open(plan.build_platform, plan.image, options) as session:
+        client = DutClient(session.console, session.clock, limit_s=plan.measure.timeout_s)
+        try:
+            result = _drive(session, client, plan, folder, progress)
+        except EmulabError as error:
+            if not error.args or session is None:
+                raise
+            state = _state(session)
+            raise type(error)(f"{error}; {state}") if state and state not in str(error) else error  # noqa: B904
+        finally:
+            _write_log(client, folder)
+    return result.model_copy(
+        update={"backend": backend.name, "artifacts": {**result.artifacts, "console": "console.log"}}
+    )
+
+
+def _windows(plan: Plan) -> tuple[Any, ...]:
+    from emulab.model.scenario import Window
+
+    inference = Window.model_validate({"name": INFERENCE_WINDOW, "from": TIMESTAMP_START, "to": TIMESTAMP_STOP})
+    return (inference, *plan.measure.windows)
+
+
+def _state(session: Session) -> str:
+    try:
+        return session.describe_state()
+    except EmulabError:
+        return ""
+
+
+def _write_log(client: DutClient, folder: Path) -> None:
+    lines = [f"{line.time_s:14.6f} {line.direction} {line.text}" for line in client.log]
+    write_text(folder / "console.log", "\n".join(lines) + "\n")
+
+
+def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progress: Callable[[str], None]) -> Result:
+    from emulab.dut import accuracy, energy, performance
+
+    wanted = plan.measure
+    virtual = session.clock.kind == "virtual"
+    client.sync()
+    name = client.name()
+    profile, model = client.profile()
+    notes = []
+    if plan.expected_model and model and model != plan.expected_model:
+        notes.append(f"the DUT says it runs {model!r}, the scenario says {plan.expected_model!r}")
+    metrics: dict[str, Quantity] = {}
+    windows: list[WindowRecord] = []
+    artifacts: dict[str, str] = {}
+    details: dict[str, Any] = {"dut": {"name": name, "profile": profile, "model": model}}
+    window_s = None if virtual else wanted.window_s
+    modes = list(wanted.modes)
+    if client.mode == "energy":
+        modes = ["energy" if mode == "performance" else mode for mode in modes]
+    modes = list(dict.fromkeys(modes))
+    if "performance" in modes:
+        progress("performance")
+        inferences = wanted.inferences if virtual else None
+        found = performance(client, plan.inputs, wanted.loops, inferences, wanted.warmups, window_s)
+        kind = "modelled" if "cycles" in _capabilities(plan, session) or virtual else "measured"
+        metrics["latency_s"] = Quantity(
+            value=found.latency_s,
+            unit="s",
+            kind=kind,
+            uncertainty=found.latency_uncertainty_s,
+            source="DUT timestamps, median over windows",
+        )
+        windows, more = _performance_windows(session, found, plan)
+        metrics.update(more)
+        details["performance_violations"] = found.violations
+        details["results"] = found.windows[0].results
+    if "energy" in modes:
+        progress("energy")
+        inferences = wanted.inferences if virtual else None
+        pin = plan.platform.board.timestamp_pin
+        if session.power_meter is None:
+            measured_windows = _gpio_windows(session, client, plan, pin)
+            metrics["latency_s"] = Quantity(
+                value=statistics.median(w.latency_s for w in measured_windows),
+                unit="s",
+                kind="modelled" if virtual else "measured",
+                source=f"edges on {pin}, median over windows",
+            )
+            windows = measured_windows
+            metrics["energy_per_inference_j"] = unavailable("J", "the session has no power meter")
+        else:
+            outcome, trace = energy(
+                session, client, plan.inputs, wanted.loops, inferences, wanted.warmups, pin, window_s
+            )
+            metrics["latency_s"] = Quantity(
+                value=outcome.latency_s, unit="s", kind="modelled" if virtual else "measured", source=outcome.alignment
+            )
+            metrics["energy_per_inference_j"] = Quantity(
+                value=outcome.energy_per_inference_j,
+                unit="J",
+                kind="modelled" if virtual else "measured",
+                uncertainty=outcome.energy_uncertainty_j,
+                source=trace.source or outcome.alignment,
+            )
+            metrics["power_w"] = Quantity(
+                value=outcome.power_w, unit="W", kind="modelled" if virtual else "measured", source=trace.source
+            )
+            windows = [
+                WindowRecord(
+                    name=INFERENCE_WINDOW,
+                    index=w.index,
+                    start_s=w.start_s,
+                    stop_s=w.stop_s,
+                    inferences=w.inferences,
+                    energy_j=e.energy_j,
+                )
+                for w, e in zip(outcome.windows, outcome.energies, strict=True)
+            ]
+            artifacts["energy_trace"] = _write_trace(trace, folder)
+            details["energy_violations"] = outcome.violations
+            details["lost_samples"] = trace.lost_samples
+    if "accuracy" in modes and plan.samples:
+        progress("accuracy")
+        outputs = accuracy(client, plan.samples, lambda output: progress(f"accuracy: {output.name}"))
+        artifacts["outputs"] = _write_outputs(outputs, folder)
+        details["outputs"] = {output.name: output.results for output in outputs}
+    session_details = session.details()
+    for key, unit in (("stack_bytes", "B"), ("ram_used_bytes", "B")):
+        if key in session_details:
+            metrics[key] = Quantity(
+                value=float(session_details[key]), unit=unit, kind="emulated", source="painted stack"
+            )
+    details["session"] = session_details
+    return Result(
+        platform=plan.platform.name,
+        backend="",
+        status="passed",
+        metrics=metrics,
+        windows=windows,
+        notes=[*notes, *session.notes()],
+        artifacts=artifacts,
+        details=details,
+        firmware_sha256=plan.image.sha256,
+    )
+
+
+def _capabilities(plan: Plan, session: Session) -> frozenset[str]:
+    return frozenset(getattr(session, "capabilities", ()))
+
+
+def _gpio_windows(session: Session, client: DutClient, plan: Plan, pin: str) -> list[WindowRecord]:
+    """Energy-mode firmware without a meter: windows between the two falling edges of its timestamp pin."""
+    from emulab.errors import ToolError
+
+    windows = []
+    for index in range(plan.measure.loops):
+        client.load(plan.inputs[index % len(plan.inputs)])
+        before = len(session.gpio_edges(pin))
+        client.infer(plan.measure.inferences, plan.measure.warmups)
+        falling = [edge.time_s for edge in session.gpio_edges(pin)[before:] if not edge.level]
+        if len(falling) != 2:
+            raise ToolError(
+                f"energy: window {index} has {len(falling)} falling edges on {pin or '(no pin)'}, expected 2; "
+                "is board.timestamp_pin right?"
+            )
+        windows.append(
+            WindowRecord(
+                name=INFERENCE_WINDOW,
+                index=index,
+                start_s=falling[0],
+                stop_s=falling[1],
+                inferences=plan.measure.inferences,
+            )
+        )
+    return windows
+
+
+def _performance_windows(
+    session: Session, found: PerformanceResult, plan: Plan
+) -> tuple[list[WindowRecord], dict[str, Quantity]]:
+    profiles = [] if session.profiler is None else session.profiler.windows()
+    inference = [w for w in profiles if w.name == INFERENCE_WINDOW]
+    records: list[WindowRecord] = []
+    for window in found.windows:
+        # The probe sees the trial windows too where there were some; the measured ones are the last.
+        offset = len(inference) - len(found.windows) + window.index
+        profiled = inference[offset] if 0 <= offset < len(inference) else None
+        records.append(
+            _window_record(
+                INFERENCE_WINDOW,
+                window.index,
+                window.start_s,
+                window.stop_s,
+                window.inferences,
+                profiled,
+                plan,
+                layers=window.index == 0,
+            )
+        )
+    for other in profiles:
+        if other.name != INFERENCE_WINDOW:
+            records.append(
+                _window_record(
+                    other.name, other.index, other.start_s, other.stop_s, other.inferences, other, plan, layers=False
+                )
+            )
+    metrics: dict[str, Quantity] = {}
+    own = [r for r in records if r.name == INFERENCE_WINDOW]
+    if own and own[0].cycles is not None:
+        per = [r.cycles / r.inferences for r in own if r.cycles is not None]
+        metrics["cycles"] = Quantity(value=statistics.median(per), unit="cycle", kind="modelled", source="timing model")
+    if own and own[0].instructions is not None:
+        counts = [r.instructions / r.inferences for r in own if r.instructions is not None]
+        metrics["instructions"] = Quantity(value=statistics.median(counts), unit="instruction", kind="emulated")
+    if own and own[0].cycles and own[0].stall_cycles is not None:
+        metrics["stall_share"] = Quantity(
+            value=own[0].stall_cycles / own[0].cycles,
+            unit="1",
+            kind="modelled",
+            source="share of cycles lost to memory",
+        )
+    return records, metrics
+
+
+def _window_record(
+    name: str,
+    index: int,
+    start_s: float,
+    stop_s: float,
+    inferences: int,
+    profiled: WindowProfile | None,
+    plan: Plan,
+    layers: bool,
+) -> WindowRecord:
+    profile: Profile | None = profiled.profile if profiled else None
+    if profile is None:
+        return WindowRecord(name=name, index=index, start_s=start_s, stop_s=stop_s, inferences=inferences)
+    return WindowRecord(
+        name=name,
+        index=index,
+        start_s=start_s,
+        stop_s=stop_s,
+        inferences=inferences,
+        cycles=profile.cycles,
+        instructions=profile.instructions,
+        stall_cycles=profile.stall_cycles,
+        region_reads={k: v.bytes_read for k, v in profile.regions.items()},
+        region_writes={k: v.bytes_written for k, v in profile.regions.items()},
+        cache_misses=dict(profile.misses),
+        layers=_layers(profile, plan, inferences) if layers else [],
+    )
+
+
+def _layers(profile: Profile, plan: Plan, inferences: int) -> list[Any]:
+    from emulab.run.layers import SymbolMap, fold
+
+    symbols = [(s.name, s.address, s.size) for s in plan.image.all_symbols if s.kind == "function"]
+    if not symbols:
+        return []
+    return fold(profile, SymbolMap(symbols), plan.layers, inferences)
+
+
+def _write_outputs(outputs: Sequence[AccuracyOutput], folder: Path) -> str:
+    lines = ["name,results"]
+    lines += [f"{output.name},{' '.join(f'{value:.6g}' for value in output.results)}" for output in outputs]
+    write_text(folder / "outputs.csv", "\n".join(lines) + "\n")
+    return "outputs.csv"
+
+
+def _write_trace(trace: CurrentTrace, folder: Path) -> str:
+    import numpy as np
+
+    mean = np.asarray(trace.mean_a, dtype=float)
+    time = trace.start_s + trace.step_s * np.arange(len(mean))
+    low = mean if trace.min_a is None else np.asarray(trace.min_a, dtype=float)
+    high = mean if trace.max_a is None else np.asarray(trace.max_a, dtype=float)
+    rows = ["time_s,mean_a,min_a,max_a"]
+    rows += [f"{t:.9g},{m:.9g},{lo:.9g},{hi:.9g}" for t, m, lo, hi in zip(time, mean, low, high, strict=True)]
+    write_bytes(folder / "energy_trace.csv", ("\n".join(rows) + "\n").encode())
+    return "energy_trace.csv"
