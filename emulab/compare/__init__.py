@@ -1,0 +1,1 @@
+"""Records -> deviations and verdicts: expectations, published results, comparison, calibration."""
