@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from emulab.model.record import ExpectationResult, Result
+from emulab.compare.expectations import evaluate, references
+from emulab.model.record import ExpectationResult, Result, RunRecord, read_record
 from emulab.model.scenario import LoadedScenario
 
 
 def judge(
     loaded: LoadedScenario, results: Sequence[Result], published: str = ""
 ) -> tuple[list[Result], list[ExpectationResult]]:
-    """Evaluate every expectation on every result it applies to; a result that breaks one is ``failed``."""
-    from emulab.run.expectations import evaluate
+    """Evaluate every expectation on every result it applies to; a result that breaks one is ``failed``.
 
-    expectations = evaluate(loaded, results, published)
+    ``published`` is a key that stands for every platform (``--published``). Raises InputError when the scenario's
+    baseline cannot be read.
+    """
+    if not loaded.scenario.expectations:
+        return list(results), []
+    baseline = read_baseline(loaded)
+    refs = references(loaded.scenario, results, baseline)
+    if published:
+        refs = replace(refs, published={result.platform: published for result in results})
+    finished = [r for r in results if r.status in ("passed", "failed")]
+    expectations = evaluate(loaded.scenario.expectations, finished, refs)
     broken = {e.target for e in expectations if e.status == "failed"}
     judged = [
         r.model_copy(update={"status": "failed"})
@@ -23,3 +34,11 @@ def judge(
         for r in results
     ]
     return judged, expectations
+
+
+def read_baseline(loaded: LoadedScenario) -> RunRecord | None:
+    """The scenario's baseline record; None where it names none or the file is not there yet."""
+    if loaded.scenario.baseline is None:
+        return None
+    file = loaded.path(loaded.scenario.baseline)
+    return read_record(file) if file.exists() else None

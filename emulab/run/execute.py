@@ -1,0 +1,259 @@
+"""Execute one job: firmware, session, quality, energy -> one Result.
+
+What a deterministic backend measures depends only on content (firmware, platform, inputs, what is measured, and
+emulab's own code), so it is kept in the cache under that content; energy over the duty cycle is computed afresh.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulab.backends.base import load_backend
+from emulab.cache import fetch_or_build
+from emulab.errors import BackendUnavailable, InputError
+from emulab.model.platform import LoadedPlatform, load_platform
+from emulab.model.quantity import Quantity
+from emulab.model.record import Result, write_text
+from emulab.model.scenario import LoadedScenario
+from emulab.run.assets import resolve
+from emulab.run.inputs import Inputs, load_inputs
+from emulab.run.measure import Plan, measure
+from emulab.run.plan import Job
+
+if TYPE_CHECKING:
+    from emulab.backends.base import Backend
+    from emulab.firmware.build import Firmware
+    from emulab.firmware.image import Image
+    from emulab.model.platform import Platform
+    from emulab.run.engine import RunOptions
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Built:
+    """What runs: an image, and what is known of it when emulab built it."""
+
+    image: Image
+    firmware: Firmware | None
+
+
+def execute(
+    loaded: LoadedScenario, job: Job, options: RunOptions, folder: Path, progress: Callable[[str, str], None]
+) -> tuple[Result, dict[str, str]]:
+    """Run *job*, its artifacts below *folder*. Returns the result and the hashes of what it depends on.
+
+    Raises BackendUnavailable, InputError or ToolError.
+    """
+
+    def step(what: str) -> None:
+        progress(job.label, what)
+
+    place = f"{job.platform}.{job.backend}"
+    result, hashes = _run(loaded, job, options, folder / place, step)
+    artifacts = {kind: f"{place}/{name}" for kind, name in result.artifacts.items()}
+    return result.model_copy(update={"artifacts": artifacts}), hashes
+
+
+def evaluate_job(loaded: LoadedScenario, job: Job) -> Result:
+    """Run *job* for its metrics alone (a point of a sweep): nothing is written but the cache."""
+    from emulab.run.engine import RunOptions
+
+    return _run(loaded, job, RunOptions(), None, lambda what: None)[0]
+
+
+def _run(
+    loaded: LoadedScenario, job: Job, options: RunOptions, folder: Path | None, step: Step
+) -> tuple[Result, dict[str, str]]:
+    scenario = loaded.scenario
+    board = _platform(job.platform)
+    platform = board.platform
+    backend = load_backend(job.backend)
+    fidelity = backend.fidelity(platform)
+    if fidelity is None:
+        raise InputError(
+            f"backend {backend.name!r} has no model of platform {platform.name!r}; see: emulab list backends"
+        )
+    state = _availability(job.backend)
+    if not state.available:
+        raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
+    build_platform = backend.firmware_platform(platform)
+    step("inputs")
+    inputs = load_inputs(loaded)
+    step("firmware")
+    built = _firmware(loaded, build_platform, options)
+    built.image.check_fits(build_platform)
+    plan = Plan(
+        platform=platform,
+        build_platform=build_platform,
+        image=built.image,
+        measure=scenario.measure,
+        inputs=inputs.dut_inputs(built.firmware, scenario.seed),
+        samples=inputs.samples,
+        layers=() if built.firmware is None else built.firmware.layers,
+        expected_model=scenario.workload.mlperf_id,
+        argument=job.argument,
+        seed=scenario.seed,
+        extra=dict(options.extra),
+    )
+    result = _measured(backend, plan, board, inputs, options.use_cache, folder, step)
+    metrics = dict(result.metrics)
+    details = dict(result.details)
+    metrics.update(_memory(built, details))
+    step("accuracy on the host")
+    quality_metrics, quality_details = inputs.quality(result.details.get("outputs", {}))
+    metrics.update(quality_metrics)
+    details.update(quality_details)
+    model = inputs.model
+    result = result.model_copy(
+        update={
+            "fidelity": fidelity,
+            "metrics": metrics,
+            "details": details,
+            "model_sha256": inputs.model_sha256,
+            "firmware_sha256": built.image.sha256,
+        }
+    )
+    step("energy")
+    from emulab.run.energy import add_energy
+
+    result = add_energy(loaded, platform, result, folder)
+    hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}
+    hashes["scenario"] = hashlib.sha256(json.dumps(loaded.data, sort_keys=True, default=str).encode()).hexdigest()
+    hashes[f"firmware {job.label}"] = built.image.sha256
+    if model is not None:
+        hashes["model"] = inputs.model_sha256
+    return result, hashes
+
+
+@lru_cache(maxsize=64)
+def _platform(name: str) -> LoadedPlatform:
+    return load_platform(name)
+
+
+@lru_cache(maxsize=16)
+def _availability(name: str) -> Any:
+    return load_backend(name).available()
+
+
+def _firmware(loaded: LoadedScenario, platform: Platform, options: RunOptions) -> _Built:
+    from emulab.firmware.image import load_image
+
+    workload = loaded.scenario.workload
+    given = options.firmware
+    if given is None and workload.firmware is not None:
+        given = resolve(workload.firmware, loaded.folder, f"{loaded.file}: workload.firmware")
+    if given is not None:
+        base = options.firmware_base
+        if base is None and given.suffix.lower() == ".bin":
+            base = _flash_base(platform)
+        return _Built(load_image(given, base), None)
+    assert workload.model is not None
+    from emulab.firmware.build import build
+
+    model = resolve(workload.model, loaded.folder, f"{loaded.file}: workload.model")
+    firmware = build(model, platform, options=_build_options(loaded))
+    return _Built(firmware.image, firmware)
+
+
+def _build_options(loaded: LoadedScenario) -> Any:
+    from emulab.firmware.build import BuildOptions
+
+    scenario = loaded.scenario
+    mode = "energy" if scenario.measure.modes == ["energy"] else "performance"
+    given = {"model_id": scenario.workload.mlperf_id or scenario.workload.name, "mode": mode, **scenario.build}
+    try:
+        return BuildOptions(**given)
+    except TypeError as error:
+        raise InputError.at(loaded.file, "build", f"{error}".replace("BuildOptions.__init__() ", "")) from None
+
+
+def _flash_base(platform: Platform) -> int:
+    flash = [m.base for m in platform.soc.memories.values() if m.kind == "flash"]
+    if not flash:
+        raise InputError(f"platform {platform.name!r} has no flash; give the image's load address with --base")
+    return min(flash)
+
+
+def _measured(
+    backend: Backend,
+    plan: Plan,
+    board: LoadedPlatform,
+    inputs: Inputs,
+    use_cache: bool,
+    folder: Path | None,
+    step: Step,
+) -> Result:
+    """Measure, or take an equal measurement from the cache; artifacts end in *folder* where there is one."""
+    deterministic = "virtual-time" in backend.capabilities and not plan.argument and not plan.extra
+    if not (use_cache and deterministic):
+        import tempfile
+
+        if folder is not None:
+            return measure(backend, plan, folder, step)
+        with tempfile.TemporaryDirectory(prefix="emulab-") as scratch:
+            return measure(backend, plan, Path(scratch), step)
+
+    def build(place: Path) -> None:
+        result = measure(backend, plan, place, step)
+        write_text(place / "result.json", result.model_dump_json())
+
+    entry = fetch_or_build("runs", _key(backend, plan, board, inputs), build)
+    result = Result.model_validate_json((entry / "result.json").read_text())
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in entry.iterdir():
+            if file.name != "result.json":
+                shutil.copyfile(file, folder / file.name)
+    return result
+
+
+def _key(backend: Backend, plan: Plan, board: LoadedPlatform, inputs: Inputs) -> list[str]:
+    return [
+        backend.name,
+        _availability(backend.name).version,
+        code_hash(),
+        plan.image.sha256,
+        json.dumps(plan.platform.model_dump(mode="json", exclude={"power"}), sort_keys=True),
+        json.dumps(plan.build_platform.model_dump(mode="json", exclude={"power"}), sort_keys=True),
+        plan.measure.model_dump_json(),
+        str(plan.seed),
+        plan.expected_model,
+        hashlib.sha256(b"".join(plan.inputs)).hexdigest(),
+        inputs.samples_hash,
+    ]
+
+
+@lru_cache(maxsize=1)
+def code_hash() -> str:
+    """sha256 over emulab's own sources: a change of code is another measurement."""
+    package = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for room in ("backends", "dut", "firmware", "probe", "timing", "model", "run"):
+        for file in sorted((package / room).rglob("*")):
+            if file.suffix in (".py", ".c", ".h"):
+                digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _memory(built: _Built, details: dict[str, Any]) -> dict[str, Quantity]:
+    """Flash and RAM: of our own firmware as linked, of a given image what its file shows."""
+    firmware, image = built.firmware, built.image
+    if firmware is None:
+        source = "size of the image" if not image.sections else "sections of the image"
+        return {"flash_bytes": Quantity(value=image.size_bytes, unit="B", kind="emulated", source=source)}
+    details["memory"] = {"flash_by_section": dict(firmware.flash_by_section)}
+    return {
+        "flash_bytes": Quantity(value=firmware.flash_bytes, unit="B", kind="emulated", source="linked image"),
+        "ram_bytes": Quantity(
+            value=firmware.ram_bytes, unit="B", kind="emulated", source="linked image, without stack"
+        ),
+        "arena_bytes": Quantity(value=firmware.arena_bytes, unit="B", kind="emulated", source="arena plan"),
+    }
