@@ -120,7 +120,8 @@ def write_html(result: SweepResult) -> Path:
     )
     text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>sweep – emulab</title>
-<style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}}
+<style>:root{{color-scheme:light dark}}
+body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}}
 .plot{{min-height:380px}}</style><script src="plotly.min.js"></script></head><body>
 <h1>Sweep over {html.escape(", ".join(result.keys))}</h1>
 <p>{len(result.rows)} rows, {len(result.violations)} violate a limit, {len(result.errors)} could not be run.
