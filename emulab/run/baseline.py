@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from emulab.errors import InputError
-from emulab.model.record import LayerRow, Result, RunRecord, read_record
+from emulab.model.record import LayerRow, Result, RunRecord, read_record, write_text
 from emulab.model.scenario import LoadedScenario
 
 
@@ -52,9 +53,8 @@ def update_baseline(loaded: LoadedScenario, record: RunRecord) -> Path:
         raise InputError(f"{file}: not updated, {unfinished[0].platform}/{unfinished[0].backend} has no result")
     provenance = record.provenance.model_copy(update={"started_at": "", "wall_s": {}, "command": ""})
     slim = record.model_copy(update={"results": results, "expectations": [], "provenance": provenance})
-    from emulab.model.record import write_text
-
-    return write_text(file, slim.model_dump_json(indent=1, exclude_defaults=True) + "\n")
+    data = {"schema_version": slim.schema_version, **slim.model_dump(mode="json", exclude_defaults=True)}
+    return write_text(file, json.dumps(data, indent=1) + "\n")
 
 
 def _slim(result: Result) -> Result:

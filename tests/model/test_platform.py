@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_shipped_platforms_load(name: str) -> None:
     assert platform.name == name
     assert platform.board.console.peripheral in platform.soc.peripherals
     regions = sorted((m.base, m.base + m.size_bytes) for m in platform.soc.memories.values())
-    assert all(end <= start for (_, end), (start, _) in zip(regions, regions[1:], strict=False)), "memories overlap"
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(regions)), "memories overlap"
 
 
 trees = st.recursive(

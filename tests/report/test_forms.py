@@ -1,0 +1,164 @@
+"""Every form of a record: complete, escaped, and honest about what is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from rich.console import Console
+
+from emulab.errors import InputError, ToolError
+from emulab.model.quantity import Quantity, unavailable
+from emulab.model.record import (
+    ExpectationResult,
+    LayerRow,
+    Provenance,
+    Result,
+    RunRecord,
+    WindowRecord,
+    read_record,
+)
+from emulab.report import html, junit, markdown, table, terminal
+from emulab.report.units import duration, engineering, show, size
+
+EVIL = "<script>alert(1)</script>|`x`\n]]>"
+
+
+@pytest.fixture
+def record() -> RunRecord:
+    window = WindowRecord(
+        name="inference",
+        start_s=1.0,
+        stop_s=1.1,
+        inferences=2,
+        cycles=1000,
+        instructions=800,
+        layers=[LayerRow(name="CONV_2D", symbol="emulab_layer_0_conv_2d", cycles=400.0, instructions=300, macs=200)],
+    )
+    good = Result(
+        platform="board-a",
+        backend="unicorn",
+        status="failed",
+        metrics={
+            "latency_s": Quantity(value=0.05, unit="s", kind="modelled", source=EVIL),
+            "accuracy_top1": unavailable("1", f"no inputs {EVIL}"),
+            "flash_bytes": Quantity(value=2048, unit="B", kind="emulated"),
+        },
+        windows=[window],
+        artifacts={"current_trace": "trace.csv"},
+        notes=[EVIL],
+        details={"energy_by_component_j": {"core": 1e-3}},
+    )
+    bad = Result(platform="board-b", backend="qemu", status="unavailable", message=f"not here {EVIL}")
+    broken = ExpectationResult(
+        metric="latency_s", target="board-a/unicorn", bound="max 0.01 s", value=0.05, status="failed", message=EVIL
+    )
+    return RunRecord(
+        scenario={"name": EVIL, "title": ""},
+        provenance=Provenance(emulab="0", started_at="2026-01-01T00:00:00+00:00"),
+        results=[good, bad],
+        expectations=[broken],
+    )
+
+
+def test_html_is_self_contained_and_escaped(record: RunRecord, tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_text("time_s,mean_a,min_a,max_a\n0,1e-6,1e-6,2e-6\n1,1e-3,1e-3,1e-3\n")
+    text = html.write_html(record, tmp_path).read_text()
+    assert "<script>alert" not in text
+    assert "http://" not in text and "https://" not in text
+    assert (tmp_path / "plotly.min.js").stat().st_size > 1_000_000
+    data = text.split('id="plot-data">')[1].split("</script>")[0]
+    titles = [p["title"] for p in html.plots(record, tmp_path)]
+    assert len(json.loads(data)) == len(titles) == 4
+    assert "Current over one duty cycle: board-a" in titles
+
+
+def test_markdown_escapes_and_puts_broken_first(record: RunRecord) -> None:
+    text = markdown.markdown(record)
+    assert "<script>" not in text
+    assert "❌ broken" in text
+    assert all(line.count("|") == line.count("\\|") + 4 for line in text.splitlines() if line.startswith("| latency"))
+    assert markdown.annotations(record)[0].startswith("::error title=latency_s on board-a/unicorn::")
+    assert all("\n" not in line for line in markdown.annotations(record))
+
+
+def test_markdown_fits_a_comment(record: RunRecord) -> None:
+    many = record.model_copy(update={"expectations": record.expectations * 2000})
+    assert len(markdown.markdown(many)) <= markdown.LIMIT
+
+
+def test_junit_is_xml_with_the_failure(record: RunRecord) -> None:
+    root = ElementTree.fromstring(junit.junit(record))
+    suites = root.findall("testsuite")
+    assert [s.get("name") for s in suites] == ["board-a/unicorn", "board-b/qemu"]
+    assert suites[0].get("failures") == "1" and suites[0].find("testcase/failure") is not None
+    assert suites[1].find("testcase/skipped") is not None
+    names = {p.get("name"): p.get("value") for p in suites[0].iter("property")}
+    assert names["latency_s [modelled]"] == "0.05"
+
+
+def test_junit_drops_what_xml_cannot_hold(record: RunRecord) -> None:
+    result = record.results[1].model_copy(update={"message": "bell \x07 nul \x00", "status": "error"})
+    ElementTree.fromstring(junit.junit(record.model_copy(update={"results": [result]})))
+
+
+def test_csv_has_one_row_per_metric(record: RunRecord) -> None:
+    rows = list(csv.DictReader(io.StringIO(table.csv_text(record))))
+    assert [row["metric"] for row in rows] == ["latency_s", "accuracy_top1", "flash_bytes", ""]
+    assert rows[0]["value"] == "0.05" and rows[1]["value"] == ""
+
+
+def test_terminal_says_why_something_is_missing(record: RunRecord) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=160)
+    terminal.print_record(record, console)
+    terminal.print_layers(record, console)
+    text = stream.getvalue()
+    assert "50 ms" in text and "unavailable (board-a)" in text and "not here" in text
+    assert "broken" in text and "emulab_layer_0_conv_2d" in text
+
+
+def test_record_round_trip_and_its_errors(record: RunRecord, tmp_path: Path) -> None:
+    record.write(tmp_path)
+    assert read_record(tmp_path) == record
+    assert [f.name for f in tmp_path.iterdir()] == ["run.json"]
+    (tmp_path / "run.json").write_text('{"schema_version": 99}')
+    with pytest.raises(InputError, match="version 99 is newer"):
+        read_record(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="not a run record"):
+        read_record(tmp_path)
+    with pytest.raises(InputError, match="no run record there"):
+        read_record(tmp_path / "absent")
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    record: RunRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    record.write(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ToolError, match=r"run\.json: cannot be written: No space left on device"):
+        record.write(tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["run.json"]
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_units_for_people() -> None:
+    assert engineering(0.01234, "s") == "12.34 ms"
+    assert engineering(0, "A") == "0 A"
+    assert engineering(1.2e-13, "J") == "1.2e-13 J"
+    assert engineering(999.99999, "Hz").endswith("Hz")
+    assert size(100) == "100 B" and size(2048) == "2.0 KB" and size(3 << 20) == "3.00 MB"
+    assert duration(3 * 365.25 * 86400) == "3.0 years" and duration(5 * 86400) == "5 days"
+    assert show("accuracy_top1", Quantity(value=0.901, unit="1")) == "90.1 %"
