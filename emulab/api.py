@@ -1,0 +1,167 @@
+"""The Python API: load, run, simulate, compare, sweep; typed results that turn into data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emulab.model.quantity import Quantity
+    from emulab.model.record import ExpectationResult, Result, RunRecord
+    from emulab.model.scenario import LoadedScenario
+    from emulab.sweep.engine import SweepResult
+
+Reference = "str | Path | LoadedScenario"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its record, where it lies, and the exit code it stands for."""
+
+    record: RunRecord
+    folder: Path
+    exit_code: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every expectation holds and nothing failed."""
+        return self.exit_code == 0
+
+    @property
+    def results(self) -> list[Result]:
+        return self.record.results
+
+    @property
+    def metrics(self) -> dict[str, Quantity]:
+        """Metrics of the only result; ValueError where there are several."""
+        if len(self.record.results) != 1:
+            labels = ", ".join(f"{r.platform}/{r.backend}" for r in self.record.results)
+            raise ValueError(f"this run has several results ({labels}); use .result(platform, backend).metrics")
+        return self.record.results[0].metrics
+
+    @property
+    def expectations(self) -> list[ExpectationResult]:
+        return self.record.expectations
+
+    def result(self, platform: str, backend: str | None = None) -> Result:
+        """The result of one target; KeyError names what there is."""
+        for item in self.record.results:
+            if item.platform == platform and backend in (None, item.backend):
+                return item
+        raise KeyError(f"{platform}/{backend or '*'}; there is {[f'{r.platform}/{r.backend}' for r in self.results]}")
+
+    def to_dataframe(self) -> Any:
+        """One row per target and metric: platform, backend, metric, value, unit, kind, source (needs pandas)."""
+        import pandas
+
+        rows = [
+            {
+                "platform": r.platform,
+                "backend": r.backend,
+                "status": r.status,
+                "metric": name,
+                "value": q.value,
+                "unit": q.unit,
+                "kind": q.kind,
+                "source": q.source,
+            }
+            for r in self.record.results
+            for name, q in r.metrics.items()
+        ]
+        return pandas.DataFrame(rows)
+
+
+def load(scenario: str | Path, set: Iterable[str] = ()) -> LoadedScenario:
+    """Load a scenario (folder, file or shipped name) with ``KEY=VALUE`` overrides. Raises InputError."""
+    from emulab.model.scenario import load_scenario
+
+    return load_scenario(scenario, set)
+
+
+def _loaded(scenario: str | Path | LoadedScenario, overrides: Iterable[str]) -> LoadedScenario:
+    from emulab.errors import InputError
+
+    if isinstance(scenario, str | Path):
+        return load(scenario, overrides)
+    if list(overrides):
+        raise InputError("set= goes with a scenario's name or file; for a loaded one give it to load()")
+    return scenario
+
+
+def _listed(value: str | Sequence[str] | None) -> Sequence[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+def run(
+    scenario: str | Path | LoadedScenario,
+    *,
+    platform: str | Sequence[str] | None = None,
+    backend: str | Sequence[str] | None = None,
+    firmware: str | Path | None = None,
+    output: str | Path | None = None,
+    set: Iterable[str] = (),
+    use_cache: bool = True,
+    **backend_options: Any,
+) -> Run:
+    """Run a scenario; platform and backend narrow or replace its targets, as on the command line.
+
+    ``output`` is the run folder (default: below ``runs/``). ``backend_options`` are those of the hardware backend
+    (serial, power, flash, record). Raises EmulabError when nothing could be run.
+    """
+    from emulab.run.engine import RunOptions, run_scenario
+
+    options = RunOptions(
+        platforms=_listed(platform),
+        backends=_listed(backend),
+        firmware=None if firmware is None else Path(firmware),
+        output=None if output is None else Path(output),
+        use_cache=use_cache,
+        extra=backend_options,
+    )
+    outcome = run_scenario(_loaded(scenario, set), options)
+    return Run(outcome.record, outcome.folder, outcome.exit_code)
+
+
+def sweep(
+    scenario: str | Path,
+    vary: dict[str, Sequence[Any]] | Sequence[str],
+    *,
+    where: Sequence[str] = (),
+    pareto: Sequence[str] = (),
+    platform: str | Sequence[str] | None = None,
+    backend: str | Sequence[str] | None = None,
+    set: Iterable[str] = (),
+    sample: int | None = None,
+    seed: int = 0,
+    workers: int = 0,
+    cluster: str | None = None,
+    output: str | Path | None = None,
+    resume: bool = False,
+) -> SweepResult:
+    """Evaluate many variants. ``vary`` maps keys to values, or is a list of ``KEY=SPEC`` as on the command line."""
+    import json
+
+    from emulab.sweep.engine import SweepOptions
+    from emulab.sweep.engine import sweep as run_sweep
+
+    if isinstance(vary, dict):
+        axes = [f"{key}=" + ",".join(json.dumps(value, default=str) for value in values) for key, values in vary.items()]
+    else:
+        axes = list(vary)
+    options = SweepOptions(
+        vary=axes,
+        where=where,
+        pareto=pareto,
+        platforms=_listed(platform),
+        backends=_listed(backend),
+        overrides=list(set),
+        sample=sample,
+        seed=seed,
+        workers=workers,
+        cluster=cluster,
+        output=None if output is None else Path(output),
+        resume=resume,
+    )
+    return run_sweep(scenario, options)
