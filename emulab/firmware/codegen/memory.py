@@ -1,0 +1,93 @@
+"""From lowered operators to arena requests: lifetimes, shared buffers, in-place outputs, scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emulab.errors import InputError
+from emulab.firmware.codegen.arena import ArenaPlan, Request, plan
+from emulab.firmware.codegen.graph import DType, Subgraph
+from emulab.firmware.codegen.lowering import Lowered
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The arena plan, and for every tensor held in it the name of its allocation."""
+
+    arena: ArenaPlan
+    buffer_of: dict[int, str]
+
+    def offset(self, tensor: int) -> int:
+        return self.arena[self.buffer_of[tensor]].offset
+
+
+def plan_memory(graph: Subgraph, lowered: list[Lowered], *, preserve_input: bool = False) -> MemoryPlan:
+    """Lay out every tensor that is not a constant, and every operator's scratch.
+
+    A buffer is named after the tensor first in it (`t<n>`), scratch `s<op>`. Graph inputs live from before the first
+    operator, graph outputs until after the last. An input is overwritten after its last use unless `preserve_input`.
+    """
+    end = len(graph.ops)
+    first: dict[int, int] = {i: -1 for i in graph.inputs}
+    last: dict[int, int] = {i: (end if preserve_input else -1) for i in graph.inputs}
+    for op in graph.ops:
+        for i in op.inputs:
+            if i is None or _elsewhere(graph, i):
+                continue
+            if i not in first:
+                name = graph.tensors[i].name
+                raise InputError(f"{graph.describe(op)}: tensor {name!r} is read before any operator writes it")
+            last[i] = max(last[i], op.index)
+        for o in op.outputs:
+            if graph.tensors[o].dtype is DType.RESOURCE:
+                continue
+            if o in first or graph.tensors[o].is_constant:
+                raise InputError(f"{graph.describe(op)}: tensor {graph.tensors[o].name!r} is written twice")
+            first[o], last[o] = op.index, op.index
+    for o in graph.outputs:
+        if o not in first:
+            raise InputError(f"graph output {graph.tensors[o].name!r} is never written")
+        last[o] = end
+    root = {i: i for i in first}
+    size = {i: graph.tensors[i].bytes for i in first}
+
+    def find(i: int) -> int:
+        while root[i] != i:
+            i = root[i]
+        return i
+
+    def merge(a: int, b: int) -> None:
+        a, b = find(a), find(b)
+        if a == b:
+            return
+        if first[b] < first[a]:
+            a, b = b, a
+        root[b] = a
+        last[a], size[a] = max(last[a], last[b]), max(size[a], size[b])
+
+    for low in lowered:
+        for out, source in low.aliases:
+            merge(out, source)
+    for op, low in zip(graph.ops, lowered, strict=True):
+        for out, source in low.in_place:
+            if source not in root or find(out) == find(source):
+                continue
+            a = find(source)
+            dies_here = last[a] == op.index and first[find(out)] == op.index
+            others = [i for i in op.inputs if i is not None and i != source and i in root and find(i) == a]
+            if dies_here and not others and graph.tensors[out].bytes <= size[a]:
+                merge(source, out)
+                break
+    requests = [Request(f"t{i}", size[i], first[i], last[i]) for i in first if find(i) == i]
+    requests += [
+        Request(f"s{op.index}", low.scratch_bytes, op.index, op.index)
+        for op, low in zip(graph.ops, lowered, strict=True)
+        if low.scratch_bytes
+    ]
+    return MemoryPlan(plan(requests), {i: f"t{find(i)}" for i in first})
+
+
+def _elsewhere(graph: Subgraph, index: int) -> bool:
+    """Whether a tensor has no place in the arena: constants and handles of variables."""
+    tensor = graph.tensors[index]
+    return tensor.is_constant or tensor.dtype is DType.RESOURCE

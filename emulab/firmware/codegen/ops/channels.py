@@ -1,0 +1,79 @@
+"""Per-channel requantisation parameters and the proof of which requantisation path is exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from emulab.errors import InputError
+from emulab.firmware.codegen.fixed_point import Multiplier, quantize_multiplier, wrap32
+from emulab.firmware.codegen.graph import Tensor
+from emulab.firmware.codegen.lowering import quantised
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+EXACT, FAST, FAST_RELU = "EMULAB_REQUANT_EXACT", "EMULAB_REQUANT_FAST", "EMULAB_REQUANT_FAST_RELU"
+MAX_FAST_SHIFT = 20
+
+
+@dataclass(frozen=True)
+class Channels:
+    """`table`: int32 [channels, 4] of bias, multiplier, round, shift; `mode`: requantisation path."""
+
+    table: NDArray[np.int32]
+    mode: str
+
+
+def convolution_multipliers(x: Tensor, w: Tensor, y: Tensor, channels: int, axis: int) -> list[Multiplier]:
+    """One multiplier per output channel, input scale times weight scale over output scale, in double precision."""
+    q = quantised(w)
+    if len(q.scales) not in (1, channels):
+        raise InputError(f"tensor {w.name!r} has {len(q.scales)} scales for {channels} output channels")
+    if len(q.scales) > 1 and q.axis != axis:
+        raise InputError(f"tensor {w.name!r} is quantised along dimension {q.axis}, expected {axis}")
+    scales = q.scales if len(q.scales) == channels else q.scales * channels
+    return [quantize_multiplier(x.scale * s / y.scale) for s in scales]
+
+
+def bias_values(bias: Tensor | None, channels: int) -> list[int]:
+    """The bias as Python integers, zeros where there is none."""
+    from emulab.firmware.codegen.graph import DType
+
+    if bias is None:
+        return [0] * channels
+    if bias.dtype is not DType.INT32 or bias.elements != channels:
+        raise InputError(f"bias {bias.name!r} is {bias.dtype.name} {list(bias.shape)}, expected INT32 [{channels}]")
+    return [int(b) for b in bias.array().reshape(-1)]
+
+
+def channel_table(
+    weights: NDArray[np.generic],
+    bias: list[int],
+    multipliers: list[Multiplier],
+    x_zero: int,
+    y_zero: int,
+    act: tuple[int, int],
+) -> Channels:
+    """Fold the input zero point into the bias and choose the requantisation path.
+
+    `weights`: [channels, taps], zero point already removed. The fast paths need every accumulator, for any int8
+    input, below 2^30 in magnitude at every partial sum, and multipliers below 1.
+    """
+    import numpy as np
+
+    w = weights.astype(np.int64)
+    folded = [wrap32(b - x_zero * int(s)) for b, s in zip(bias, w.sum(axis=1), strict=True)]
+    reach = [abs(f) + 128 * int(m) for f, m in zip(folded, np.abs(w).sum(axis=1), strict=True)]
+    shifts = [m.shift if m.value else -1 for m in multipliers]
+    fast = all(r < 2**30 for r in reach) and all(-MAX_FAST_SHIFT <= s <= -1 for s in shifts)
+    table = np.zeros((len(bias), 4), np.int32)
+    for i, (f, m) in enumerate(zip(folded, multipliers, strict=True)):
+        if fast:
+            right = -shifts[i]
+            table[i] = (f, m.value, (1 << (right - 1)) + (y_zero << right), right)
+        else:
+            table[i] = (f, m.value, 0, m.shift)
+    mode = EXACT if not fast else (FAST_RELU if act[0] >= y_zero else FAST)
+    return Channels(table, mode)

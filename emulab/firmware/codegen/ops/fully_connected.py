@@ -1,0 +1,60 @@
+"""FULLY_CONNECTED."""
+
+from __future__ import annotations
+
+from emulab.errors import InputError
+from emulab.firmware.codegen.fixed_point import activation_range
+from emulab.firmware.codegen.graph import DType, Op
+from emulab.firmware.codegen.lowering import Context, Lowered, quantised, require_dtype, require_rank, struct
+from emulab.firmware.codegen.ops.channels import bias_values, channel_table, convolution_multipliers
+from emulab.firmware.codegen.options import FullyConnectedOptions
+
+
+def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
+    """FULLY_CONNECTED: weights [out_n, in_n]; whatever precedes the last dimension of the input is a batch."""
+    import numpy as np
+
+    x, w, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
+    options = op.options
+    assert isinstance(options, FullyConnectedOptions)
+    if options.shuffled:
+        raise InputError("shuffled weights are not supported")
+    require_rank(w, 2)
+    out_n, in_n = w.shape
+    if not in_n or not out_n or x.elements % in_n or y.elements != x.elements // in_n * out_n:
+        raise InputError(f"shapes {list(x.shape)} -> {list(y.shape)} do not fit weights {w.name!r} {list(w.shape)}")
+    batches = x.elements // in_n
+    require_dtype(x, DType.INT8)
+    require_dtype(w, DType.INT8)
+    require_dtype(y, DType.INT8)
+    act = activation_range(options.activation, y)
+    zeros = set(quantised(w).zero_points)
+    if len(zeros) != 1:
+        raise InputError(f"tensor {w.name!r} has different zero points per channel")
+    weight_zero = zeros.pop()
+    weights = w.array()
+    table = channel_table(
+        weights.astype(np.int32) - weight_zero,
+        bias_values(ctx.optional(op, 2), out_n),
+        convolution_multipliers(x, w, y, out_n, 0),
+        x.zero_point,
+        y.zero_point,
+        act,
+    )
+    lines = struct(
+        "emulab_fully_connected_s8_params",
+        {
+            "weights": ctx.constant(f"w{op.index}", "int8_t", weights),
+            "channels": f"(const emulab_channel *){ctx.constant(f'c{op.index}', 'int32_t', table.table)}",
+            "batches": batches,
+            "in_n": in_n,
+            "out_n": out_n,
+            "weight_zero": -weight_zero,
+            "out_zero": y.zero_point,
+            "act_min": act[0],
+            "act_max": act[1],
+            "requant": table.mode,
+        },
+    )
+    lines.append(f"emulab_fully_connected_s8(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, 0);")
+    return Lowered(lines, ("fully_connected_s8.c",), batches * out_n * in_n)

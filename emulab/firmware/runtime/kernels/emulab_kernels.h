@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT-0 */
+/* The kernels that generated models call. Layout is NHWC; parameters are constants in flash.
+ *
+ * Scratch is working memory in the model's arena, sized by the generator. Kernels of a target that works in words
+ * may read up to 3 bytes past an input tensor (never write), for which the arena is padded. */
+#ifndef EMULAB_KERNELS_H
+#define EMULAB_KERNELS_H
+
+#include <stdint.h>
+
+/* Per output channel. With `fast` requantisation `shift` is the right shift and `round` the rounding term plus the
+ * output zero point, shifted left by it; otherwise `shift` is the signed shift of the specification. */
+typedef struct {
+    int32_t bias; /* minus input zero point times the sum of the channel's weights */
+    int32_t multiplier;
+    int32_t round;
+    int32_t shift;
+} emulab_channel;
+
+enum {
+    EMULAB_REQUANT_EXACT = 0,    /* general */
+    EMULAB_REQUANT_FAST = 1,     /* |accumulator| < 2^30, right shift at least 1: proved by the generator */
+    EMULAB_REQUANT_FAST_RELU = 2 /* and nothing below the zero point leaves the layer */
+};
+
+typedef struct {
+    const int8_t *weights;
+    const emulab_channel *channels;
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t batches, group_in_c, group_out_c; /* channels per group; of a depthwise layer: depth multiplier last */
+    int32_t in_zero, out_zero, act_min, act_max;
+    int32_t requant;
+    int32_t strip_rows; /* depthwise: output rows per pass over a channel plane */
+} emulab_conv_s8_params;
+
+void emulab_conv_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_conv_1x1_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_depthwise_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_depthwise_3x3_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+
+typedef struct {
+    const int8_t *weights;
+    const emulab_channel *channels;
+    int32_t batches, in_n, out_n;
+    int32_t weight_zero; /* minus zero point of the weights, 0 as a rule */
+    int32_t out_zero, act_min, act_max;
+    int32_t requant;
+} emulab_fully_connected_s8_params;
+
+void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
+                               void *scratch);
+
+typedef struct {
+    int32_t batches, in_h, in_w, channels, out_h, out_w;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int32_t act_min, act_max;
+} emulab_pool_params;
+
+void emulab_average_pool_s8(const emulab_pool_params *p, const int8_t *in, int8_t *out);
+void emulab_max_pool_s8(const emulab_pool_params *p, const int8_t *in, int8_t *out);
+
+typedef struct {
+    int32_t n;
+    int32_t multiplier, left_shift; /* input scale times beta, in the exponent's fixed point */
+    int32_t diff_min;               /* below this difference the exponential is 0 */
+} emulab_softmax_s8_params;
+
+void emulab_softmax_s8(const emulab_softmax_s8_params *p, int32_t rows, const int8_t *in, int8_t *out);
+
+/* Bytes through a 256-entry table indexed by the byte as unsigned. */
+void emulab_lookup_8(const int8_t *table, int32_t n, const int8_t *in, int8_t *out);
+
+#endif

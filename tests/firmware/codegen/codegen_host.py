@@ -1,0 +1,75 @@
+"""Compile generated C for the host, load it, run it; and run the same model in the reference interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulab.firmware.codegen import GeneratedModel, KernelTarget, generate
+
+Run = Callable[[NDArray[np.generic]], NDArray[np.generic]]
+
+
+def compiler() -> list[str]:
+    """`$CC` if set, else the compiler of the ziglang package."""
+    return shlex.split(os.environ["CC"]) if os.environ.get("CC") else [sys.executable, "-m", "ziglang", "cc"]
+
+
+def build(generated: GeneratedModel, library: Path, *flags: str) -> ctypes.CDLL:
+    """Compile all sources into a shared library and load it."""
+    command = [*compiler(), "-shared", "-fPIC", "-O1", "-g0", "-std=c11", "-Wall", "-Werror", "-Wno-unused-function"]
+    command += ["-fno-strict-aliasing", *flags]
+    command += [f"-D{k}={v}" for k, v in generated.defines.items()]
+    command += [f"-I{d}" for d in generated.include_dirs]
+    command += [*map(str, generated.sources), "-o", str(library)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return ctypes.CDLL(str(library))
+
+
+class HostModel:
+    """A generated model on the host: call it with inputs, get outputs."""
+
+    def __init__(self, model: Path, target: KernelTarget, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="emulab-host-"))
+        self.generated = generate(model, self.folder / target.value, target=target)
+        self.library = build(self.generated, self.folder / target.value / "model.so")
+        for name in ("emulab_model_input_at", "emulab_model_output_at"):
+            getattr(self.library, name).restype = ctypes.c_void_p
+
+    def __call__(self, *inputs: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        for i, (value, d) in enumerate(zip(inputs, self.generated.inputs, strict=True)):
+            data = np.ascontiguousarray(value, d.dtype)
+            assert data.nbytes == d.bytes
+            ctypes.memmove(self.library.emulab_model_input_at(i), data.ctypes.data, d.bytes)
+        self.library.emulab_model_run()
+        outputs = []
+        for i, d in enumerate(self.generated.outputs):
+            raw = ctypes.string_at(self.library.emulab_model_output_at(i), d.bytes)
+            outputs.append(np.frombuffer(raw, d.dtype).reshape(d.shape))
+        return outputs
+
+
+class Reference:
+    """The TensorFlow Lite Micro interpreter."""
+
+    def __init__(self, model: bytes, outputs: int = 1, arena_bytes: int | None = None) -> None:
+        from tflite_micro.python.tflite_micro import runtime
+
+        self.outputs = outputs
+        self.interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes or len(model) * 10 + (1 << 20))
+
+    def __call__(self, *inputs: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        for i, value in enumerate(inputs):
+            self.interpreter.set_input(value, i)
+        self.interpreter.invoke()
+        return [np.array(self.interpreter.get_output(i)) for i in range(self.outputs)]
