@@ -209,9 +209,11 @@ class Power(Schema):
         for name, component in self.components.items():
             if component.supply and component.supply not in self.regulators:
                 raise ValueError(f"components.{name}.supply: no regulator {component.supply!r}")
-        if self.components and self.mcu not in self.components:
+        if not self.components:
+            return self
+        if self.mcu not in self.components:
             raise ValueError(f"mcu: no component {self.mcu!r}; components: {', '.join(self.components)}")
-        if self.components and self.run_state not in self.components[self.mcu].states:
+        if self.run_state not in self.components[self.mcu].states:
             raise ValueError(f"run_state: {self.mcu!r} has no state {self.run_state!r}")
         if self.sleep_state and self.sleep_state not in self.components[self.mcu].states:
             raise ValueError(f"sleep_state: {self.mcu!r} has no state {self.sleep_state!r}")

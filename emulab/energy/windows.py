@@ -1,0 +1,143 @@
+"""Energy of a measured or emulated window: the board with its MCU running, plus what the profile counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulab.energy.network import platform_network, require_power
+from emulab.errors import InputError
+from emulab.model.quantity import Quantity, unavailable
+
+if TYPE_CHECKING:
+    from emulab.energy.network import Network
+    from emulab.model.platform import Platform
+    from emulab.model.record import WindowRecord
+    from emulab.probe.profile import WindowProfile
+
+FLASH_KINDS = ("flash", "external", "rom")
+
+
+def _by_kind(platform: Platform, regions: dict[str, int], kinds: tuple[str, ...], inside: bool) -> int:
+    memories = platform.soc.memories
+    return sum(
+        count for name, count in regions.items() if name in memories and (memories[name].kind in kinds) is inside
+    )
+
+
+def window_activity(platform: Platform, window: WindowRecord | WindowProfile) -> dict[str, float]:
+    """Counted events of a window under the names that ``per_activity`` prices; empty where nothing was counted.
+
+    ``flash_line_fill`` is the misses of all flash buffers and caches; reads and writes are of data, by memory kind.
+    """
+    profile = getattr(window, "profile", None)
+    if profile is not None:
+        reads = {name: region.reads for name, region in profile.regions.items()}
+        writes = {name: region.writes for name, region in profile.regions.items()}
+        cycles, instructions, stalls = profile.cycles, profile.instructions, profile.stall_cycles
+        misses = profile.misses
+    elif getattr(window, "cycles", None):
+        reads, writes = window.region_reads, window.region_writes  # type: ignore[union-attr]
+        cycles, instructions = window.cycles or 0, window.instructions or 0  # type: ignore[union-attr]
+        stalls, misses = window.stall_cycles or 0, window.cache_misses  # type: ignore[union-attr]
+    else:
+        return {}
+    if not cycles:
+        return {}
+    return {
+        "cycle": cycles,
+        "instruction": instructions,
+        "stall_cycle": stalls,
+        "flash_read": _by_kind(platform, reads, FLASH_KINDS, True),
+        "flash_write": _by_kind(platform, writes, FLASH_KINDS, True),
+        "ram_read": _by_kind(platform, reads, FLASH_KINDS, False),
+        "ram_write": _by_kind(platform, writes, FLASH_KINDS, False),
+        "load": sum(reads.values()),
+        "store": sum(writes.values()),
+        "flash_line_fill": sum(misses.values()),
+    }
+
+
+def _idle_fraction(window: WindowRecord | WindowProfile) -> float:
+    profile = getattr(window, "profile", None)
+    if profile is None or not profile.idle_cycles:
+        return 0.0
+    return float(profile.idle_cycles / max(profile.cycles + profile.idle_cycles, 1))
+
+
+def run_currents(network: Network, state: str | None = None) -> dict[str, float]:
+    """Share of the supply current per component while the MCU is in *state* (default: running), the rest at rest."""
+    power = network.power
+    mode = power.run_state if state is None else state
+    states = {power.mcu: mode, **power.modes.get(mode, {})}
+    return network.supply_currents(
+        {name: component.current_a(states.get(name)) for name, component in network.components.items()}
+    )
+
+
+def window_charges(platform: Platform, window: WindowRecord | WindowProfile) -> dict[str, float]:
+    """Charge in coulomb per component over the whole window, at the nominal supply."""
+    charged = getattr(window, "charge_c", None)
+    if charged:
+        return dict(charged)
+    duration_s = window.stop_s - window.start_s
+    activity = window_activity(platform, window)
+    power = require_power(platform)
+    network = platform_network(platform, counted=[power.mcu] if activity else [])
+    idle = _idle_fraction(window)
+    charges = {name: current * duration_s * (1 - idle) for name, current in run_currents(network).items()}
+    if idle and "sleep" in power.components[power.mcu].states:
+        for name, current in run_currents(network, "sleep").items():
+            charges[name] += current * duration_s * idle
+    if activity:
+        core = network.component(power.mcu)
+        extra = core.activity_charge_c(activity, power.run_state)
+        charges[power.mcu] += (
+            extra
+            * network.factors({name: component.current_a() for name, component in network.components.items()})[
+                core.schema.supply
+            ]
+        )
+    return charges
+
+
+def window_energy(platform: Platform, window: WindowRecord | WindowProfile) -> Quantity:
+    """Energy of the whole window in joule at the board's nominal supply (divide by ``inferences`` for one).
+
+    Where the backend charged the components as firmware ran (``charge_c``), that; else the MCU running for the window's
+    duration plus the counted activity. ``unavailable`` with the reason where the platform has no power data.
+    """
+    try:
+        power = require_power(platform)
+    except InputError as error:
+        return unavailable("J", str(error))
+    if window.stop_s <= window.start_s:
+        return unavailable("J", f"window {window.name!r} has no duration")
+    charge_c = sum(window_charges(platform, window).values())
+    energy_j = charge_c * power.supply_v.value
+    counted = "charged as firmware ran" if getattr(window, "charge_c", None) else "run current over the window"
+    if window_activity(platform, window) and power.components[power.mcu].states[power.run_state].per_activity:
+        counted += " with counted activity"
+    run = power.components[power.mcu].states[power.run_state]
+    figures = [run.current_a, run.per_hz_a, *(point.current_a for point in run.points)]
+    source = next((figure.source for figure in figures if figure and figure.source), "")
+    return Quantity(
+        value=energy_j,
+        unit="J",
+        kind="modelled",
+        uncertainty=energy_j * power.accuracy.value if power.accuracy else None,
+        source=f"{counted} at {power.supply_v.value:g} V" + (f"; {source}" if source else ""),
+    )
+
+
+def energy_per_inference(platform: Platform, window: WindowRecord | WindowProfile) -> Quantity:
+    """Energy of one inference in joule: :func:`window_energy` over the window's inferences."""
+    whole = window_energy(platform, window)
+    if whole.value is None:
+        return whole
+    n = max(window.inferences, 1)
+    return whole.model_copy(
+        update={
+            "value": whole.value / n,
+            "uncertainty": None if whole.uncertainty is None else whole.uncertainty / n,
+        }
+    )
