@@ -1,8 +1,8 @@
 """Evaluates a scenario's expectations: the one notion of check of run, compare and baseline.
 
-``min`` and ``max`` of ``limit`` bound the value itself; of ``baseline``, ``published`` or ``physical`` they bound the ratio
-of value and reference. ``within`` bounds the deviation from the reference on both sides. What cannot be evaluated is
-``unavailable`` and says why; it is never passed.
+``min`` and ``max`` of ``limit`` bound the value itself; of ``baseline``, ``published`` or ``physical`` they bound the
+ratio of value and reference. ``within`` bounds the deviation from the reference on both sides. What cannot be
+evaluated is ``unavailable`` and says why; it is never passed.
 """
 
 from __future__ import annotations

@@ -182,7 +182,11 @@ class DutClient:
                 )
 
     def infer(self, inferences: int, warmups: int = 0, limit_s: float | None = None) -> InferResult:
-        """Run ``infer N W`` on what was loaded. Raises DutError when a part of the answer is missing."""
+        """Run ``infer N W`` on what was loaded. Raises DutError when a part of the answer is missing.
+
+        A recorded session (``console.recorded``) plays windows of the length it has: the result says how many
+        inferences that is, and its ``results`` may be empty.
+        """
         if inferences < 1 or warmups < 0:
             raise InputError(
                 f"DUT: infer {inferences} {warmups}: expected at least one inference, no negative warm-ups"
@@ -191,6 +195,8 @@ class DutClient:
         text = f"infer {inferences} {warmups}"
         self._send(text)
         timed = self._until_ready_timed(text, self.limit_s if limit_s is None else limit_s)
+        recorded = bool(getattr(self.console, "recorded", False))
+        count = inferences
         laps: list[int] = []
         values: list[float] | None = None
         begun = seen_start = seen_stop = None
@@ -200,6 +206,7 @@ class DutClient:
                 raise DutError(f"DUT: {text!r} was answered by the error {error!r}")
             if line.startswith(messages.INFER_START):
                 begun = seen_start = when
+                count = messages.infer_count(line) or count
             elif line == messages.INFER_DONE:
                 seen_stop = when
             elif begun is not None and seen_stop is None and (lap := messages.lap_us(line)) is not None:
@@ -208,13 +215,15 @@ class DutClient:
         lines = [line for _, line in timed]
         if seen_start is None or seen_stop is None:
             raise DutError(f"DUT: {text!r} was answered by {quote(lines)}, expected m-infer-start and m-infer-done")
-        if values is None:
+        if count != inferences and not recorded:
+            raise DutError(f"DUT: {text!r} was asked for, the DUT says it runs {count} inferences")
+        if values is None and not recorded:
             raise DutError(f"DUT: {text!r} gave no m-results-[...], only {quote(lines)}")
         if len(laps) not in (0, 2):
             raise DutError(f"DUT: {text!r} gave {len(laps)} timestamps, expected two (or none, in energy mode)")
         start = laps[0] / 1e6 if laps else None
         stop = (laps[0] + messages.elapsed_us(laps[0], laps[1])) / 1e6 if laps else None
-        return InferResult(inferences, warmups, start, stop, seen_start, seen_stop, values)
+        return InferResult(count, warmups, start, stop, seen_start, seen_stop, values or [])
 
     def results(self) -> list[float]:
         """The result vector of the last inference."""

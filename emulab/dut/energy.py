@@ -89,10 +89,12 @@ def energy(
             if window.clock == "dut":
                 # The DUT's clock starts at its own zero: its duration, placed where its line arrived.
                 start = result.seen_start_s
-                window = MeasuredWindow(index, start, start + window.elapsed_s, count, warmups, "dut", result.results)
+                window = MeasuredWindow(
+                    index, start, start + window.elapsed_s, result.inferences, warmups, "dut", result.results
+                )
             edges = [edge.time_s for edge in session.gpio_edges(pin)[before:] if not edge.level] if pin else []
             if len(edges) == 2:
-                window = MeasuredWindow(index, edges[0], edges[1], count, warmups, "gpio", result.results)
+                window = MeasuredWindow(index, edges[0], edges[1], result.inferences, warmups, "gpio", result.results)
             elif edges:
                 raise ToolError(f"energy: window {index} has {len(edges)} falling edges on {pin}, expected 2")
             windows.append(window)

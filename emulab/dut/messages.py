@@ -47,6 +47,12 @@ def lap_us(line: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def infer_count(line: str) -> int | None:
+    """N of an ``m-infer-start-N`` line, else None."""
+    text = line.removeprefix(INFER_START)
+    return int(text) if text != line and text.isdigit() and len(text) < 12 else None
+
+
 def results(line: str) -> list[float] | None:
     """Values of an ``m-results-[a,b,...]`` line, else None. ToolError when one of them is not a finite number."""
     match = _RESULTS.fullmatch(line)
