@@ -410,6 +410,20 @@ uint32_t em_probe_pc(const em_probe *face) {
     return p->device_pc; /* instruction number + 1 within the running block */
 }
 
+void em_probe_split(em_probe *face, uint32_t head) {
+    probe *p = (probe *)face;
+    block *whole = p->last;
+    if (!whole || head >= face->blocks || whole->index == head) return;
+    block *h = p->block[head];
+    face->count[whole->index]--;
+    face->count[head]++;
+    face->instructions -= whole->instructions - h->instructions;
+    face->cycles_q8 += h->cycles_q8;
+    face->cycles_q8 -= whole->cycles_q8;
+    face->current = head;
+    p->last = h;
+}
+
 void em_probe_break(em_probe *face, uint32_t cost_q8) {
     probe *p = (probe *)face;
     if (face->memory && cost_q8) em_execute(face->memory, cost_q8);
