@@ -51,7 +51,7 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if name == verb:
-            import_module(f"emulab.cli.{name.replace('-', '_')}").arguments(sub)
+            import_module(f"emulab.cli.verbs.{name.replace('-', '_')}").arguments(sub)
     return parser
 
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((word for word in words if not word.startswith("-")), None)
     arguments = _parser(verb).parse_args(words)
     try:
-        return int(import_module(f"emulab.cli.{arguments.verb.replace('-', '_')}").run(arguments))
+        return int(import_module(f"emulab.cli.verbs.{arguments.verb.replace('-', '_')}").run(arguments))
     except EmulabError as error:
         if arguments.debug:
             raise

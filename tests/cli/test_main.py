@@ -1,0 +1,72 @@
+"""The command line: help, one-line errors, exit codes, start-up cost."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emulab.cli import VERBS, main
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert all(verb in text for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0
+    assert f"emulab {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["run"], "SCENARIO"),
+        (["run", "no-such"], "no such folder, file or shipped name"),
+        (["run", "mlperf-kws", "--set", "measure.lops=3"], "did you mean 'loops'"),
+        (["run", "mlperf-kws", "--platform", "nucleo-l4r5z"], "did you mean 'nucleo-l4r5zi'"),
+        (["run", "mlperf-kws", "--backend", "unicron"], "did you mean 'unicorn'"),
+        (["report", "no-such-run"], "no run record there"),
+        (["frobnicate"], "invalid choice"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_2(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(words)
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    error = capsys.readouterr().err
+    assert code == 2
+    assert expected in error
+    assert error.count("\n") == 1 and "Traceback" not in error
+    assert not any(tmp_path.rglob("run.json"))
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, emulab.cli; emulab.cli._parser('run');"
+        "heavy = {'numpy','pydantic','unicorn','capstone','simpy','plotly','rich','yaml'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("what", ["scenario", "platform", "record"])
+def test_schema_is_json_schema(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    assert main(["schema", what]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["type"] == "object" and "properties" in schema
