@@ -1,0 +1,131 @@
+"""Cortex-M3 and Cortex-M4: three stages, single issue, loads that pipeline with their neighbours.
+
+Costs are those of the Cortex-M4 TRM (DDI0439B) table 3-1 (integer), section 3.3.2 (pairing of loads and stores)
+and table 7-1 (FPU). What the manual leaves open (P, "1 to 3 cycles" of pipeline refill) is a parameter.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from emulab.timing.pipeline import Parameter, Priced, ThumbModel, wide_at_halfword
+from emulab.timing.thumb import Instruction
+
+COMMON = {
+    "refill_direct": Parameter(1, "P of a taken branch to an address in the instruction", 0, 3, free=True),
+    "refill_indirect": Parameter(2, "P of a branch to an address in a register, or loaded", 0, 4, free=True),
+    "entry_wide_unaligned": Parameter(
+        1, "more when the branch target is a 32-bit instruction across two words", 0, 3, free=True
+    ),
+    "wide_unaligned_run": Parameter(
+        1, "a run of three or more 32-bit instructions that straddle words", 0, 2, free=True
+    ),
+    "address_hazard": Parameter(
+        0, "load or store whose address the preceding data processing instruction made", 0, 2, free=True
+    ),
+    "load": Parameter(2, "single load that does not pipeline with the instruction before", 1, 4),
+    "store_register_offset": Parameter(2, "store with register offset, not after a load", 1, 4),
+    "divide": Parameter(6, "SDIV and UDIV, 2 to 12 with early termination: the mean", 2, 12, free=True),
+    "barrier": Parameter(4, "DMB, DSB, ISB"),
+    "system": Parameter(2, "MRS, MSR, CPS"),
+    "unaligned": Parameter(1, "each further part an unaligned access is split into (DDI0439B 3.3.2)"),
+    "data_step": Parameter(2, "mean time between data accesses of a block, for what overlaps with them", 1, 8),
+}
+
+
+class CortexM4(ThumbModel):
+    """Cortex-M4 with or without FPU."""
+
+    name = "cortex-m4"
+    unaligned = "split"
+    PARAMETERS: ClassVar[dict[str, Parameter]] = {
+        **COMMON,
+        "multiply_accumulate": Parameter(1, "MLA, MLS"),
+        "multiply_long": Parameter(1, "SMULL, UMULL, SMLAL, UMLAL and the like"),
+        "fpu_result_used": Parameter(1, "FPU arithmetic whose result the next instruction uses"),
+    }
+
+    def price(self, instructions: list[Instruction]) -> Priced:
+        p = self.p
+        cycles: list[float] = []
+        taken = 0.0
+        previous: Instruction | None = None
+        run = 0
+        for i in instructions:
+            kind = i.kind
+            cost = 1.0
+            after_load = (
+                previous is not None
+                and previous.kind in ("load", "fload")
+                and not previous.to_pc
+                and not i.address_reads & previous.writes
+            )
+            if kind == "load":
+                cost = p["load"] - (1 if after_load else 0)
+            elif kind == "store":
+                cost = p["store_register_offset"] if i.register_offset and not after_load else 1.0
+            elif kind == "fload":
+                cost = p["load"] + i.count - 1 - (1 if after_load else 0)
+            elif kind == "fstore":
+                cost = 1.0 + i.count - (1 if after_load else 0)
+            elif kind in ("loadd", "stored", "loadm", "storem", "floadm", "fstorem"):
+                cost = 1.0 + i.count
+            elif kind == "div":
+                cost = p["divide"]
+            elif kind == "mac":
+                cost = p["multiply_accumulate"] if i.mnemonic in ("mla", "mls") else 1.0
+            elif kind == "mull":
+                cost = p["multiply_long"]
+            elif kind == "fpumac":
+                cost = 3.0
+            elif kind == "fpudiv":
+                cost = 14.0
+            elif kind == "fpumove":
+                cost = float(i.count)
+            elif kind == "it":
+                # folded onto a preceding 16-bit instruction (DDI0439B 3.3.1)
+                cost = 0.0 if previous is not None and previous.size == 2 else 1.0
+            elif kind == "barrier":
+                cost = p["barrier"]
+            elif kind == "system":
+                cost = p["system"]
+            elif kind == "table":
+                cost, taken = 2.0, p["refill_indirect"] + 1
+            elif kind in ("branch", "call"):
+                taken = p["refill_direct"] if i.target >= 0 else p["refill_indirect"]
+            elif kind in ("return", "indirect"):
+                taken = p["refill_indirect"]
+            elif kind == "unknown":
+                cost = i.size / 2
+            if i.to_pc:
+                taken = p["refill_indirect"]
+                if i.conditional:  # skipped: one cycle
+                    taken, cost = taken + cost - 1, 1.0
+            if previous is not None:
+                if (
+                    i.is_memory
+                    and i.address_reads & previous.writes
+                    and not previous.is_memory
+                    and previous.kind != "it"
+                ):
+                    cost += p["address_hazard"]
+                if previous.kind in ("fpu", "fpumac") and i.reads & previous.writes:
+                    cost += p.get("fpu_result_used", 0.0)
+            run = run + 1 if wide_at_halfword(i) else 0
+            if run == 3:
+                cost += p["wide_unaligned_run"]
+            cycles.append(cost)
+            previous = i
+        entry = p["entry_wide_unaligned"] if instructions and wide_at_halfword(instructions[0]) else 0.0
+        return Priced(cycles, taken, entry)
+
+
+class CortexM3(CortexM4):
+    """Cortex-M3: the same pipeline with a slower multiplier (DDI0337I table 3-1)."""
+
+    name = "cortex-m3"
+    PARAMETERS: ClassVar[dict[str, Parameter]] = {
+        **COMMON,
+        "multiply_accumulate": Parameter(2, "MLA, MLS"),
+        "multiply_long": Parameter(4, "SMULL and UMULL 3 to 5, SMLAL and UMLAL 4 to 7: the mean", 3, 7, free=True),
+    }
