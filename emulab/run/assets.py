@@ -97,6 +97,7 @@ def pull(names: list[str], base_url: str = MLCOMMONS_BASE, timeout_s: float = 60
     """Fetch assets into the cache, checked against their sha256. ToolError when the upstream cannot be reached."""
     import pooch
 
+    pooch.get_logger().setLevel("ERROR")  # our own lines say what is to be said
     files = []
     for name in names or list(ASSETS):
         asset = ASSETS.get(name)
@@ -118,7 +119,7 @@ def pull(names: list[str], base_url: str = MLCOMMONS_BASE, timeout_s: float = 60
         except ValueError as error:
             raise ToolError(f"asset {name}: what came does not match its sha256; nothing was kept ({error})") from None
         except OSError as error:
-            reason = str(error).splitlines()[0]
+            reason = type(error).__name__
             raise ToolError(
                 f"asset {name}: upstream cannot be reached ({reason}); or set EMULAB_ASSETS to a copy"
             ) from None
