@@ -130,10 +130,11 @@ class ReplayConsole:
 
     def _infer(self, numbers: list[int]) -> None:
         chosen: _Infer | None
-        if numbers[:2] == [1, 0] and self._by_input:
+        if numbers[:2] == [1, 0]:
             chosen = self._by_input.get(bytes(self._buffer))
             if chosen is None:
-                self._say(["e-[This input was not recorded]", "m-ready"])
+                what = "This input" if self._by_input else "Accuracy mode"
+                self._say([f"e-[{what} was not recorded]", "m-ready"])
                 return
         elif self._windows:
             chosen = next(self._next)

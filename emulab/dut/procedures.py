@@ -2,7 +2,7 @@
 
 Rules (mlcommons/tiny, benchmark/runner): five windows, each of at least 10 s and 10 iterations on a board, each
 after a download; the median counts. In emulation numbers repeat exactly and a window may be short. The energy
-procedure is in :mod:`emulab.dut.energy`.
+procedure is in :mod:`emulab.dut.energy_mode`.
 """
 
 from __future__ import annotations

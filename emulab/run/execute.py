@@ -112,13 +112,16 @@ def _run(
     metrics.update(quality_metrics)
     details.update(quality_details)
     model = inputs.model
+    # A recording ran what was recorded, not what was built here; where that is not known, it stays unknown.
+    recorded = result.details.get("session", {})
+    replayed = "recorded_modes" in recorded
     result = result.model_copy(
         update={
             "fidelity": fidelity,
             "metrics": metrics,
             "details": details,
-            "model_sha256": inputs.model_sha256,
-            "firmware_sha256": built.image.sha256,
+            "model_sha256": recorded.get("model_sha256", "") if replayed else inputs.model_sha256,
+            "firmware_sha256": recorded.get("firmware_sha256", "") if replayed else built.image.sha256,
         }
     )
     step("energy")

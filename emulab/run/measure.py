@@ -177,6 +177,10 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             artifacts["energy_trace"] = _write_trace(trace, folder)
             details["energy_violations"] = outcome.violations
             details["lost_samples"] = trace.lost_samples
+    recorded = getattr(session.console, "recorded", False) and session.details().get("recorded_modes", [])
+    if "accuracy" in modes and recorded and "accuracy" not in recorded:
+        notes.append("accuracy mode was not recorded")
+        modes.remove("accuracy")
     if "accuracy" in modes and plan.samples:
         progress("accuracy")
         outputs = accuracy(client, plan.samples, lambda output: progress(f"accuracy: {output.name}"))

@@ -14,7 +14,7 @@ import pytest
 from emulab.backends.base import SessionOptions, load_backend
 from emulab.backends.replay import ReplayBackend, split_argument
 from emulab.dut.client import DutClient, DutError
-from emulab.dut.energy import energy
+from emulab.dut.energy_mode import energy
 from emulab.dut.procedures import AccuracySample, accuracy, performance
 from emulab.errors import InputError
 from emulab.lab.capture import Capture

@@ -6,7 +6,7 @@ import pytest
 from fakes import FakeClock, FakeDut, FakeMeter
 
 from emulab.dut.client import DutClient
-from emulab.dut.energy import energy
+from emulab.dut.energy_mode import energy
 from emulab.dut.procedures import AccuracySample, accuracy, performance, sliding_windows
 from emulab.errors import InputError, ToolError
 
