@@ -85,7 +85,7 @@ def outputs(outcome: RunOutcome, args: argparse.Namespace) -> None:
     if args.layers:
         terminal.print_layers(record, screen)
     if os.environ.get("GITHUB_ACTIONS"):
-        for line in markdown.annotations(record):
+        for line in markdown.workflow_commands(record):
             print(line)
     written = "run.json" if args.no_html else "run.json, report.html"
     screen.print(f"{written} in {outcome.folder}", style="dim")

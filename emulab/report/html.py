@@ -182,14 +182,14 @@ def _energy_figure(record: RunRecord) -> dict[str, Any] | None:
 
 
 def read_trace(file: Path) -> tuple[list[float], list[float], list[float], list[float]]:
-    """Read a trace CSV: ``time_s, mean_a, min_a, max_a`` (further columns are ignored)."""
+    """Read a trace CSV (ms and uA, as :func:`emulab.energy.trace.write_csv` writes it) as seconds and ampere."""
     time, mean, low, high = [], [], [], []
     with file.open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
-            time.append(float(row["time_s"]))
-            mean.append(float(row["mean_a"]))
-            low.append(float(row.get("min_a") or row["mean_a"]))
-            high.append(float(row.get("max_a") or row["mean_a"]))
+            time.append(float(row["Timestamp(ms)"]) / 1e3)
+            mean.append(float(row["Current(uA)"]) / 1e6)
+            low.append(float(row["Min(uA)"]) / 1e6)
+            high.append(float(row["Max(uA)"]) / 1e6)
     return time, mean, low, high
 
 

@@ -41,7 +41,7 @@ def _expectation(item: ExpectationResult) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def annotations(record: RunRecord) -> list[str]:
+def workflow_commands(record: RunRecord) -> list[str]:
     """GitHub workflow commands for what is broken (printed when the run is inside Actions)."""
 
     def clean(text: str) -> str:

@@ -30,10 +30,11 @@ def add_energy(loaded: LoadedScenario, platform: Platform, result: Result, folde
         if loaded.scenario.duty_cycle is not None:
             metrics["battery_life_s"] = unavailable("s", reason)
         return result.model_copy(update={"metrics": metrics})
-    from emulab.energy import simulate_duty_cycle, window_energy
+    from emulab.energy import energy_per_inference, simulate_duty_cycle
+    from emulab.energy.trace import write_csv
 
     if (energy is None or energy.value is None) and windows:
-        per_window = [window_energy(platform, window) for window in windows]
+        per_window = [energy_per_inference(platform, window) for window in windows]
         values = [q.value for q in per_window if q.value is not None]
         if values:
             energy = per_window[0].model_copy(update={"value": statistics.median(values)})
@@ -54,11 +55,17 @@ def add_energy(loaded: LoadedScenario, platform: Platform, result: Result, folde
             metrics["battery_life_s"] = unavailable("s", "there is no energy per inference to simulate with")
         else:
             compute = {INFERENCE_WINDOW: (latency.value, energy.value)}
-            outcome = simulate_duty_cycle(platform, cycle, compute, folder=loaded.folder)
-            metrics.update(outcome.metrics())
-            details["energy_by_component_j"] = dict(outcome.energy_by_component_j)
-            details["energy_by_phase_j"] = dict(outcome.energy_by_phase_j)
+            outcome = simulate_duty_cycle(
+                platform, cycle, compute, folder=loaded.folder, seed=loaded.scenario.seed, trace=folder is not None
+            )
+            metrics["battery_life_s"] = outcome.battery_life()
+            metrics["mean_current_a"] = Quantity(
+                value=outcome.mean_current_a, unit="A", kind="modelled", source=f"duty cycle, {outcome.mode}"
+            )
+            share = cycle.period_s / outcome.duration_s
+            details["energy_by_component_j"] = {k: v * share for k, v in outcome.energy_by_component.items()}
+            details["energy_by_phase_j"] = {k: v * share for k, v in outcome.energy_by_phase.items()}
             if folder is not None and outcome.trace is not None:
-                outcome.trace.write_csv(folder / "duty_cycle.csv")
+                write_csv(outcome.trace, folder / "duty_cycle.csv")
                 artifacts["current_trace"] = "duty_cycle.csv"
     return result.model_copy(update={"metrics": metrics, "details": details, "artifacts": artifacts})

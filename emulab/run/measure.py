@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import EmulabError
-from emulab.model.quantity import Quantity, unavailable
-from emulab.model.record import Result, WindowRecord, write_bytes, write_text
+from emulab.model.quantity import Quantity, Source, unavailable
+from emulab.model.record import Result, WindowRecord, write_text
 
 if TYPE_CHECKING:
     from emulab.backends.base import Backend, CurrentTrace, Session
@@ -120,7 +120,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         progress("performance")
         inferences = wanted.inferences if virtual else None
         found = performance(client, plan.inputs, wanted.loops, inferences, wanted.warmups, window_s)
-        kind = "modelled" if "cycles" in _capabilities(plan, session) or virtual else "measured"
+        kind: Source = "modelled" if virtual else "measured"
         metrics["latency_s"] = Quantity(
             value=found.latency_s,
             unit="s",
@@ -204,10 +204,6 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         details=details,
         firmware_sha256=plan.image.sha256,
     )
-
-
-def _capabilities(plan: Plan, session: Session) -> frozenset[str]:
-    return frozenset(getattr(session, "capabilities", ()))
 
 
 def _gpio_windows(session: Session, client: DutClient, plan: Plan, pin: str) -> list[WindowRecord]:
@@ -330,13 +326,6 @@ def _write_outputs(outputs: Sequence[AccuracyOutput], folder: Path) -> str:
 
 
 def _write_trace(trace: CurrentTrace, folder: Path) -> str:
-    import numpy as np
+    from emulab.energy.trace import write_csv
 
-    mean = np.asarray(trace.mean_a, dtype=float)
-    time = trace.start_s + trace.step_s * np.arange(len(mean))
-    low = mean if trace.min_a is None else np.asarray(trace.min_a, dtype=float)
-    high = mean if trace.max_a is None else np.asarray(trace.max_a, dtype=float)
-    rows = ["time_s,mean_a,min_a,max_a"]
-    rows += [f"{t:.9g},{m:.9g},{lo:.9g},{hi:.9g}" for t, m, lo, hi in zip(time, mean, low, high, strict=True)]
-    write_bytes(folder / "energy_trace.csv", ("\n".join(rows) + "\n").encode())
-    return "energy_trace.csv"
+    return write_csv(trace, folder / "energy_trace.csv").name

@@ -66,7 +66,7 @@ def record() -> RunRecord:
 
 
 def test_html_is_self_contained_and_escaped(record: RunRecord, tmp_path: Path) -> None:
-    (tmp_path / "trace.csv").write_text("time_s,mean_a,min_a,max_a\n0,1e-6,1e-6,2e-6\n1,1e-3,1e-3,1e-3\n")
+    (tmp_path / "trace.csv").write_text("Timestamp(ms),Current(uA),Min(uA),Max(uA)\n0,1,1,2\n1,1000,1000,1000\n")
     text = html.write_html(record, tmp_path).read_text()
     assert "<script>alert" not in text
     assert "http://" not in text and "https://" not in text
@@ -82,8 +82,8 @@ def test_markdown_escapes_and_puts_broken_first(record: RunRecord) -> None:
     assert "<script>" not in text
     assert "❌ broken" in text
     assert all(line.count("|") == line.count("\\|") + 4 for line in text.splitlines() if line.startswith("| latency"))
-    assert markdown.annotations(record)[0].startswith("::error title=latency_s on board-a/unicorn::")
-    assert all("\n" not in line for line in markdown.annotations(record))
+    assert markdown.workflow_commands(record)[0].startswith("::error title=latency_s on board-a/unicorn::")
+    assert all("\n" not in line for line in markdown.workflow_commands(record))
 
 
 def test_markdown_fits_a_comment(record: RunRecord) -> None:

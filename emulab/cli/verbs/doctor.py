@@ -50,19 +50,15 @@ def _backends() -> list[dict[str, str]]:
 
 def _tools() -> list[dict[str, str]]:
     from emulab.cache import cache_dir
-    from emulab.firmware.toolchain import toolchains
+    from emulab.firmware.toolchain import load_toolchain, toolchain_names
     from emulab.run.assets import folders
 
-    rows = [
-        {
-            "what": "toolchain",
-            "name": tool.name,
-            "here": "yes" if tool.available else "no",
-            "version": tool.version,
-            "hint": tool.how_to_install if not tool.available else "",
-        }
-        for tool in toolchains()
-    ]
+    rows = []
+    for name in toolchain_names():
+        state = load_toolchain(name).status()
+        hint = "" if state.found else "; ".join(t for t in (state.reason, state.how_to_install) if t)
+        here = "yes" if state.found else "no"
+        rows.append({"what": "toolchain", "name": name, "here": here, "version": state.version, "hint": hint})
     rows.append({"what": "cache", "name": str(cache_dir()), "here": "yes", "version": "", "hint": ""})
     for folder in folders():
         here = folder.is_dir()

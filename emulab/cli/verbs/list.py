@@ -92,8 +92,19 @@ def _ops() -> list[dict[str, str]]:
 
 def _published() -> list[dict[str, str]]:
     from emulab.compare.published import list_published
+    from emulab.report.units import engineering
 
-    return [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in list_published()]
+    return [
+        {
+            "key": row.key,
+            "model": row.model,
+            "board": row.board,
+            "latency": "" if row.latency_s is None else engineering(row.latency_s, "s"),
+            "energy": "" if row.energy_j is None else engineering(row.energy_j, "J"),
+            "source": row.source,
+        }
+        for row in list_published()
+    ]
 
 
 def _parts() -> list[dict[str, str]]:
@@ -110,7 +121,7 @@ def _parts() -> list[dict[str, str]]:
 def _timing() -> list[dict[str, str]]:
     from emulab.timing import timing_models
 
-    return [{"model": name, "what": text} for name, text in timing_models().items()]
+    return [{"model": name} for name in timing_models()]
 
 
 def _assets() -> list[dict[str, str]]:

@@ -12,10 +12,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import json
 
+    from pydantic import BaseModel
+
     from emulab.model.platform import Platform
     from emulab.model.record import RunRecord
     from emulab.model.scenario import Scenario
 
-    model = {"scenario": Scenario, "platform": Platform, "record": RunRecord}[args.what]
+    models: dict[str, type[BaseModel]] = {"scenario": Scenario, "platform": Platform, "record": RunRecord}
+    model = models[args.what]
     print(json.dumps(model.model_json_schema(by_alias=True), indent=2))
     return 0
