@@ -90,18 +90,21 @@ def applies(expectation: Expectation, result: Result) -> bool:
 
 
 def evaluate(
-    expectations: Sequence[Expectation], results: Sequence[Result], refs: References | None = None
+    expectations: Sequence[Expectation],
+    results: Sequence[Result],
+    refs: References | None = None,
+    judge_physical: bool = False,
 ) -> list[ExpectationResult]:
     """Evaluate every expectation on every result it applies to, in order.
 
-    ``of: physical`` is not asked of physical results themselves. An expectation that applies to no result is
-    ``unavailable``.
+    ``of: physical`` is not asked of physical results themselves, unless *judge_physical* (two boards compared). An
+    expectation that applies to no result is ``unavailable``.
     """
     refs = refs or References()
     outcome: list[ExpectationResult] = []
     for expectation in expectations:
         chosen = [r for r in results if applies(expectation, r)]
-        if expectation.of == "physical":
+        if expectation.of == "physical" and not judge_physical:
             chosen = [r for r in chosen if r.backend not in PHYSICAL_BACKENDS]
         if not chosen:
             target = expectation.target or "any target"

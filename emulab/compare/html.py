@@ -1,0 +1,109 @@
+"""The comparison as HTML: the table, and both current traces aligned on the start of the inference window."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from emulab.compare.records import Comparison, comparison_rows
+from emulab.model.record import Result, write_bytes, write_text
+
+MAX_POINTS = 4000
+TRACE_ARTIFACTS = ("energy_trace", "current_trace")
+
+
+def write_comparison(
+    comparison: Comparison, folder: Path, emulated_folder: Path | None = None, physical_folder: Path | None = None
+) -> Path:
+    """Write ``compare.html`` (and ``plotly.min.js``) into *folder*; traces are read from the two run folders."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("emulab.compare", "templates"), autoescape=True, trim_blocks=True
+    )
+    notes = list(comparison.notes)
+    plots = []
+    for pair in comparison.pairs:
+        traces = []
+        for label, result, place in (
+            ("emulated", pair.emulated, emulated_folder),
+            ("physical", pair.physical, physical_folder or emulated_folder),
+        ):
+            if result is None:
+                continue
+            trace = aligned_trace(result, place)
+            if trace is None:
+                notes.append(f"{result.platform}/{result.backend}: no current trace in this run")
+            else:
+                traces.append((f"{label} ({result.backend})", trace))
+        if traces:
+            plots.append(_figure(pair.emulated.platform, traces))
+    text = environment.get_template("compare.html.j2").render(
+        title=comparison.title,
+        rows=comparison_rows(comparison),
+        plots=plots,
+        notes=notes,
+        plot_json=_script_json([{"data": p["data"], "layout": p["layout"]} for p in plots]),
+    )
+    if plots:
+        from plotly.offline import get_plotlyjs
+
+        write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
+    return write_text(folder / "compare.html", text)
+
+
+def aligned_trace(result: Result, folder: Path | None) -> tuple[list[float], list[float], float] | None:
+    """(seconds from the start of the first window, ampere, seconds per inference) of a result's trace; None without."""
+    name = next((result.artifacts[key] for key in TRACE_ARTIFACTS if key in result.artifacts), "")
+    if folder is None or not name or not (folder / name).is_file():
+        return None
+    zero, stop, inferences = 0.0, math.inf, 1
+    if result.windows:
+        first = result.windows[0]
+        zero, stop, inferences = first.start_s, first.stop_s, first.inferences
+    period = (stop - zero) / inferences if math.isfinite(stop) else math.inf
+    low, high = zero - 2 * period, zero + 6 * period
+    times, values = [], []
+    with open(folder / name, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            when, value = float(row["time_s"]), float(row["mean_a"])
+            if low <= when <= high and math.isfinite(value):
+                times.append(when - zero)
+                values.append(value)
+    return (times, values, period) if times else None
+
+
+def _figure(platform: str, traces: list[tuple[str, tuple[list[float], list[float], float]]]) -> dict[str, Any]:
+    data = []
+    for name, (times, values, _) in traces:
+        step = max(1, len(times) // MAX_POINTS)
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": name,
+                "x": times[::step],
+                "y": values[::step],
+                "line": {"shape": "hv"},
+            }
+        )
+    return {
+        "title": f"Supply current: {platform}",
+        "note": "aligned on the start of the first inference window, at 0 s",
+        "data": data,
+        "layout": {
+            "xaxis": {"title": {"text": "s from the start of the window"}},
+            "yaxis": {"title": {"text": "A"}, "exponentformat": "SI", "rangemode": "tozero"},
+            "shapes": [{"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"dash": "dot"}}],
+        },
+    }
+
+
+def _script_json(value: Any) -> Any:
+    from markupsafe import Markup
+
+    text = json.dumps(value, allow_nan=False, default=float)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

@@ -1,0 +1,140 @@
+"""Comparison of records: every field filled or with a reason, verdicts from the scenario, refusals that say why."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulab.compare.html import write_comparison
+from emulab.compare.records import compare_records, comparison_rows
+from emulab.errors import InputError
+from emulab.model.quantity import Quantity, unavailable
+from emulab.model.record import Provenance, Result, RunRecord, WindowRecord, write_text
+
+BOARD = "nucleo-l4r5zi-p"
+KEY = "mlperf-tiny-v1.3/NUCLEO-L4R5ZI-P"
+
+
+def record(backend="unicorn", expectations=(), platform=BOARD, status="passed", **metrics):
+    found = {"latency_s": Quantity(value=0.043, unit="s", uncertainty=0.0)}
+    found.update(metrics)
+    hashes = {k: found.pop(k) for k in ("firmware_sha256", "model_sha256", "artifacts", "windows") if k in found}
+    result = Result(platform=platform, backend=backend, status=status, metrics=found, **hashes)
+    scenario = {"name": "kws", "workload": {"name": "kws", "mlperf_id": "kws01"}, "expectations": list(expectations)}
+    return RunRecord(scenario=scenario, provenance=Provenance(emulab="0"), results=[result])
+
+
+def physical(**metrics):
+    latency = Quantity(value=0.0434, unit="s", kind="measured", uncertainty=0.0002)
+    return record("hardware", **{"latency_s": latency, **metrics})
+
+
+def test_every_row_is_full_or_says_why():
+    mine = record(
+        cycles=Quantity(value=5.2e6, unit="cycle"),
+        energy_per_inference_j=unavailable("J", "no power model"),
+        power_w=Quantity(value=0.03, unit="W"),
+    )
+    theirs = physical(
+        energy_per_inference_j=Quantity(value=1.4e-3, unit="J", uncertainty=1e-6), auc=Quantity(value=0.9)
+    )
+    comparison = compare_records(mine, theirs)
+    rows = {row["metric"]: row for row in comparison_rows(comparison)}
+    assert list(rows) == ["latency_s", "cycles", "energy_per_inference_j", "power_w", "auc"]
+    assert rows["latency_s"]["deviation"] == "-0.92 %"
+    assert rows["latency_s"]["sigmas"] == "2.0"
+    assert rows["latency_s"]["physical"] == "43.4 ms ± 200 us"
+    assert rows["latency_s"]["verdict"] == "no tolerance"
+    assert rows["energy_per_inference_j"]["reason"] == "emulated: no power model"
+    assert "not in" in rows["cycles"]["reason"] and "not in the emulated run" in rows["auc"]["reason"]
+    for row in rows.values():
+        assert row["reason"] or "-" not in (row["emulated"], row["physical"], row["deviation"])
+    assert comparison.exit_code == 0
+
+
+@pytest.mark.parametrize(("within", "code"), [("1 %", 0), ("0.5 %", 1)])
+def test_verdicts_come_from_the_scenario(within, code):
+    asked = [{"metric": "latency_s", "within": within, "of": "physical"}]
+    comparison = compare_records(record(expectations=asked), physical())
+    assert comparison.exit_code == code
+    assert comparison.rows[0].verdict == ("failed" if code else "passed")
+    assert comparison.rows[0].bound == f"within {within} of physical"
+
+
+def test_an_expectation_of_another_platform_does_not_apply():
+    asked = [{"metric": "latency_s", "within": 0.0001, "of": "physical", "target": "other"}]
+    assert compare_records(record(expectations=asked), physical()).exit_code == 0
+
+
+def test_a_metric_that_was_asked_for_and_is_missing_is_said():
+    asked = [{"metric": "auc", "within": 0.1, "of": "physical"}]
+    row = next(r for r in compare_records(record(expectations=asked), physical()).rows if r.metric == "auc")
+    assert (row.verdict, bool(row.message)) == ("unavailable", True)
+
+
+def test_published():
+    asked = [{"metric": "latency_s", "within": "5 %", "of": "published"}]
+    comparison = compare_records(record(expectations=asked), published=KEY)
+    assert comparison.rows[0].verdict == "passed"
+    assert {"latency_s", "energy_per_inference_j", "power_w", "accuracy_top1"} <= {r.metric for r in comparison.rows}
+    assert any("SMPS" in note for note in comparison.notes)
+
+
+@pytest.mark.parametrize("what", ["firmware_sha256", "model_sha256"])
+def test_different_firmware_or_model_is_refused(what):
+    mine, theirs = record(**{what: "a" * 64}), physical(**{what: "b" * 64})
+    with pytest.raises(InputError, match="--allow-different"):
+        compare_records(mine, theirs)
+    assert any("differs" in note for note in compare_records(mine, theirs, allow_different=True).notes)
+    assert compare_records(mine, physical()).exit_code == 0
+
+
+def test_nothing_to_compare():
+    with pytest.raises(InputError, match="no platform in common; emulated: nucleo-l4r5zi-p; physical: other"):
+        compare_records(record(), record("hardware", platform="other"))
+    with pytest.raises(InputError, match="no physical result"):
+        compare_records(record())
+    with pytest.raises(InputError, match="no finished result"):
+        compare_records(record(), record("hardware", status="error"))
+
+
+def test_two_physical_runs_compare_too():
+    asked = [{"metric": "latency_s", "within": "0.1 %", "of": "physical"}]
+    again = record("replay", latency_s=Quantity(value=0.0436, unit="s"), expectations=asked)
+    comparison = compare_records(again, physical())
+    assert comparison.rows[0].verdict == "failed"
+
+
+def test_one_record_with_both(tmp_path):
+    mine, theirs = record(), physical()
+    both = mine.model_copy(update={"results": [*mine.results, *theirs.results]})
+    assert len(compare_records(both).rows) == 1
+
+
+def test_html_aligns_traces_and_escapes(tmp_path):
+    for name, start in (("e", 1.0), ("p", 7.0)):
+        rows = [f"{start - 0.1 + i * 1e-3:.6f},{0.01 + i * 1e-6},0,0" for i in range(300)]
+        write_text(tmp_path / name / "t.csv", "time_s,mean_a,min_a,max_a\n" + "\n".join(rows) + "\n")
+
+    def windows(start):
+        return [WindowRecord(name="inference", start_s=start, stop_s=start + 0.08, inferences=2)]
+
+    trace = {"energy_trace": "t.csv"}
+    mine, theirs = record(artifacts=trace, windows=windows(1.0)), physical(artifacts=trace, windows=windows(7.0))
+    nasty = mine.results[0].model_copy(update={"metrics": {**mine.results[0].metrics, "<script>x": Quantity(value=1)}})
+    comparison = compare_records(mine.model_copy(update={"results": [nasty]}), theirs)
+    text = write_comparison(comparison, tmp_path / "out", tmp_path / "e", tmp_path / "p").read_text()
+    assert "<script>x" not in text
+    assert text.count('"name": "') == 2
+    assert (tmp_path / "out" / "plotly.min.js").stat().st_size > 100_000
+    from emulab.compare.html import aligned_trace
+
+    for result, place in ((mine.results[0], "e"), (theirs.results[0], "p")):
+        times, values, period = aligned_trace(result, tmp_path / place)
+        assert period == pytest.approx(0.04)
+        assert values[min(range(len(times)), key=lambda i: abs(times[i]))] == pytest.approx(0.0101)
+
+
+def test_html_without_traces_says_so(tmp_path):
+    text = write_comparison(compare_records(record(), physical()), tmp_path, tmp_path, tmp_path).read_text()
+    assert "no current trace" in text
+    assert "plotly" not in text
