@@ -24,11 +24,11 @@ from emulab.model.record import Result, write_text
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import resolve
 from emulab.run.inputs import Inputs, load_inputs
-from emulab.run.measure import Plan, measure
+from emulab.run.measure import Plan, measure, windows
 from emulab.run.plan import Job
 
 if TYPE_CHECKING:
-    from emulab.backends.base import Backend
+    from emulab.backends.base import Backend, Session
     from emulab.firmware.build import Firmware
     from emulab.firmware.image import Image
     from emulab.model.platform import Platform
@@ -95,7 +95,7 @@ def _run(
         build_platform=build_platform,
         image=built.image,
         measure=scenario.measure,
-        inputs=inputs.dut_inputs(built.firmware, scenario.seed),
+        inputs=inputs.performance_inputs(None),
         samples=inputs.samples,
         layers=() if built.firmware is None else built.firmware.layers,
         expected_model=scenario.workload.mlperf_id,
@@ -134,6 +134,26 @@ def _run(
     if model is not None:
         hashes["model"] = inputs.model_sha256
     return result, hashes
+
+
+def open_session(loaded: LoadedScenario, job: Job) -> Session:
+    """Build (or read) the scenario's firmware and boot it: a live session, the caller's to close."""
+    from emulab.backends.base import SessionOptions
+    from emulab.run.engine import RunOptions
+
+    platform = _platform(job.platform).platform
+    backend = load_backend(job.backend)
+    state = _availability(job.backend)
+    if not state.available:
+        raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
+    build_platform = backend.firmware_platform(platform)
+    built = _firmware(loaded, build_platform, RunOptions())
+    built.image.check_fits(build_platform)
+    measure = loaded.scenario.measure
+    options = SessionOptions(
+        windows=windows(measure), profile=measure.profile, seed=loaded.scenario.seed, argument=job.argument
+    )
+    return backend.open(build_platform, built.image, options)
 
 
 @lru_cache(maxsize=64)

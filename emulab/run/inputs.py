@@ -3,15 +3,204 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
+from emulab.model.record import write_text
 from emulab.model.scenario import LoadedScenario
-from emulab.run.assets import resolve
+from emulab.run.assets import find, resolve
 
 if TYPE_CHECKING:
     from emulab.dut import AccuracySample
-    from emulab.firmware.build import Firmware
+    from emulab.quality import Dataset, QualityResult
+
+OUTPUT_STEP = 0.0005
+"""DUTs print results with three decimals: two outputs are the same within half of the last one."""
+
+
+@dataclass
+class Inputs:
+    """What one scenario feeds a device and a host model. ``dataset_reason`` says why there is no dataset."""
+
+    loaded: LoadedScenario
+    model: Path | None
+    golden: Path | None
+    dataset: Dataset | None
+    dataset_reason: str
+    model_sha256: str = ""
+
+    @property
+    def samples(self) -> list[AccuracySample]:
+        """Samples for accuracy mode, the first ``measure.accuracy_samples`` (0: all)."""
+        measure = self.loaded.scenario.measure
+        if self.dataset is None or "accuracy" not in measure.modes:
+            return []
+        from itertools import islice
+
+        limit = measure.accuracy_samples or None
+        return [sample.dut_sample() for sample in islice(self.dataset, limit)]
+
+    @property
+    def samples_hash(self) -> str:
+        """Content of what accuracy mode sends."""
+        digest = hashlib.sha256()
+        for sample in self.samples:
+            digest.update(sample.name.encode() + b"\0" + sample.data)
+        return digest.hexdigest()
+
+    def performance_inputs(self, image_bytes: int | None) -> list[bytes]:
+        """One input for performance mode: the first sample (its first window), else random bytes from the seed."""
+        if self.dataset is not None:
+            sample = next(iter(self.dataset)).dut_sample()
+            return [sample.data[: sample.size] if sample.size else sample.data]
+        import random
+
+        size = image_bytes if image_bytes is not None else self._input_bytes()
+        return [random.Random(self.loaded.scenario.seed).randbytes(size)]
+
+    def _input_bytes(self) -> int:
+        if self.model is None:
+            known = {"kws01": 490, "ic01": 3072, "vww01": 27648, "ad01": 2560}
+            task = self.loaded.scenario.workload.mlperf_id
+            if task not in known:
+                raise InputError.at(
+                    self.loaded.file, "workload", "an image without a model or dataset needs a known mlperf_id"
+                )
+            return known[task]
+        from emulab.quality.samples import model_io
+
+        spec = model_io(self.model)[0]
+        return spec.elements * {"int8": 1, "uint8": 1, "int16": 2, "float32": 4}.get(spec.dtype, 1)
+
+    def quality(self, outputs: dict[str, list[float]]) -> tuple[dict[str, Quantity], dict[str, Any]]:
+        """Accuracy of model and golden model on the host, and agreement of the DUT's *outputs* with the host's."""
+        workload = self.loaded.scenario.workload
+        if workload.task in ("none", "streaming") and self.dataset is None:
+            return {}, {}
+        metric = "auc" if workload.task == "anomaly" else "accuracy_top1"
+        if self.dataset is None:
+            return {metric: unavailable("1", self.dataset_reason)}, {}
+        metrics: dict[str, Quantity] = {}
+        details: dict[str, Any] = {}
+        for name, file in ((metric, self.model), (f"{metric}_golden", self.golden)):
+            if file is None:
+                continue
+            metrics[name], found = self._host(name, file)
+            if found:
+                details[f"quality_{name}"] = found
+        if outputs:
+            more, counted = self._device(outputs, details.get(f"quality_{metric}", {}).get("answers", {}))
+            details["quality_device"] = counted
+            if metrics.get(metric) is None or metrics[metric].value is None or counted["samples"] == len(self.dataset):
+                metrics[metric] = more.pop("device")
+            more.pop("device", None)
+            metrics.update(more)
+        for found in details.values():
+            found.pop("answers", None)
+        return metrics, details
+
+    def _host(self, name: str, file: Path) -> tuple[Quantity, dict[str, Any]]:
+        from emulab.quality import HostModelUnavailable
+
+        try:
+            found = _evaluate_cached(file, self.dataset, self.loaded.scenario.workload.dataset)
+        except HostModelUnavailable as error:
+            recorded = self.loaded.scenario.workload.golden_recorded.get(name)
+            if recorded is None:
+                return unavailable("1", str(error)), {}
+            return Quantity(value=recorded, kind="recorded", source=f"model card ({error})"), {}
+        return Quantity.model_validate(found.pop("quantity")), found
+
+    def _device(
+        self, outputs: dict[str, list[float]], host: dict[str, list[float]]
+    ) -> tuple[dict[str, Quantity], dict[str, Any]]:
+        from emulab.quality import score
+
+        assert self.dataset is not None
+        result: QualityResult = score(self.dataset, outputs, "DUT")
+        metrics = {"device": result.quantity("emulated")}
+        counted: dict[str, Any] = {"samples": result.n, "value": result.value, "labels": list(result.labels)}
+        if host and result.task == "classification":
+            same = [a for a in result.answers if _same(a.values, host.get(a.name, []))]
+            counted["equal_outputs"] = len(same)
+            metrics["agreement_host"] = Quantity(
+                value=len(same) / result.n,
+                kind="emulated",
+                source=f"outputs equal to the host's to three decimals, {len(same)} of {result.n} samples",
+            )
+        return metrics, counted
+
+
+def _same(device: tuple[float, ...], host: list[float]) -> bool:
+    return len(device) == len(host) and all(abs(a - b) <= OUTPUT_STEP + 1e-6 for a, b in zip(device, host, strict=True))
+
+
+def load_inputs(loaded: LoadedScenario) -> Inputs:
+    """Resolve models and dataset of a scenario. A model must be there; a dataset may be absent, with the reason."""
+    workload = loaded.scenario.workload
+    model = None
+    if workload.model is not None:
+        optional = workload.firmware is not None
+        model = _file(loaded, workload.model, "workload.model", optional)
+    golden = None if workload.golden is None else _file(loaded, workload.golden, "workload.golden", optional=True)
+    dataset, reason = None, "the scenario names no dataset"
+    if workload.dataset is not None:
+        path = workload.dataset.path
+        if path.startswith("asset:") and find(path.removeprefix("asset:")) is None:
+            reason = f"evaluation inputs {path.removeprefix('asset:')!r} are not here; set EMULAB_ASSETS to a folder with them"
+        else:
+            from emulab.quality import open_dataset
+
+            place = resolve(path, loaded.folder, f"{loaded.file}: workload.dataset")
+            dataset = open_dataset(place, workload.dataset.format, model)
+    digest = "" if model is None else hashlib.sha256(model.read_bytes()).hexdigest()
+    return Inputs(loaded, model, golden, dataset, reason, digest)
+
+
+def _file(loaded: LoadedScenario, path: str, key: str, optional: bool) -> Path | None:
+    try:
+        return resolve(path, loaded.folder, f"{loaded.file}: {key}")
+    except InputError:
+        if optional and path.startswith("asset:"):
+            return None
+        raise
+
+
+def _evaluate_cached(model: Path, dataset: Any, declared: Any) -> dict[str, Any]:
+    """Host evaluation as plain data, kept by content of model, samples and the quality room."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from emulab.cache import fetch_or_build
+    from emulab.quality import HostModelUnavailable, evaluate, host_model_available
+    from emulab.quality.samples import take
+
+    state = host_model_available()
+    if not state.available:
+        raise HostModelUnavailable(state.reason, state.how_to_install)
+    limit = None if declared is None else declared.limit
+    digest = hashlib.sha256()
+    for sample in take(dataset, limit):
+        digest.update(f"{sample.name}\0{sample.label}\0{sample.real.shape}".encode() + sample.real.tobytes())
+    try:
+        engine = version("ai-edge-litert")
+    except PackageNotFoundError:
+        engine = ""
+
+    def build(place: Path) -> None:
+        result = evaluate(model, dataset, limit)
+        data = {
+            **result.details(),
+            "quantity": result.quantity("emulated").model_dump(mode="json"),
+            "answers": {answer.name: [round(v, 9) for v in answer.values] for answer in result.answers},
+        }
+        write_text(place / "quality.json", json.dumps(data))
+
+    room = Path(__file__).resolve().parent.parent / "quality"
+    code = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(room.glob("*.py")))).hexdigest()
+    entry = fetch_or_build("quality", [model, digest.hexdigest(), engine, code], build)
+    found: dict[str, Any] = json.loads((entry / "quality.json").read_text())
+    return found

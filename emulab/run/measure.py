@@ -53,7 +53,7 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     from emulab.dut import DutClient
 
     options = SessionOptions(
-        windows=_windows(plan),
+        windows=windows(plan.measure),
         profile=plan.measure.profile,
         seed=plan.seed,
         output=folder,
@@ -77,11 +77,12 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     )
 
 
-def _windows(plan: Plan) -> tuple[Any, ...]:
+def windows(measure: Measure) -> tuple[Any, ...]:
+    """The DUT's own window, and those of the scenario."""
     from emulab.model.scenario import Window
 
     inference = Window.model_validate({"name": INFERENCE_WINDOW, "from": TIMESTAMP_START, "to": TIMESTAMP_STOP})
-    return (inference, *plan.measure.windows)
+    return (inference, *measure.windows)
 
 
 def _state(session: Session) -> str:
@@ -108,7 +109,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
     if plan.expected_model and model and model != plan.expected_model:
         notes.append(f"the DUT says it runs {model!r}, the scenario says {plan.expected_model!r}")
     metrics: dict[str, Quantity] = {}
-    windows: list[WindowRecord] = []
+    records: list[WindowRecord] = []
     artifacts: dict[str, str] = {}
     details: dict[str, Any] = {"dut": {"name": name, "profile": profile, "model": model}}
     window_s = None if virtual else wanted.window_s
@@ -128,7 +129,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             uncertainty=found.latency_uncertainty_s,
             source="DUT timestamps, median over windows",
         )
-        windows, more = _performance_windows(session, found, plan)
+        records, more = _performance_windows(session, found, plan)
         metrics.update(more)
         details["performance_violations"] = found.violations
         details["results"] = found.windows[0].results
@@ -144,7 +145,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
                 kind="modelled" if virtual else "measured",
                 source=f"edges on {pin}, median over windows",
             )
-            windows = measured_windows
+            records = measured_windows
             metrics["energy_per_inference_j"] = unavailable("J", "the session has no power meter")
         else:
             outcome, trace = energy(
@@ -163,7 +164,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             metrics["power_w"] = Quantity(
                 value=outcome.power_w, unit="W", kind="modelled" if virtual else "measured", source=trace.source
             )
-            windows = [
+            records = [
                 WindowRecord(
                     name=INFERENCE_WINDOW,
                     index=w.index,
@@ -198,7 +199,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         backend="",
         status="passed",
         metrics=metrics,
-        windows=windows,
+        windows=records,
         notes=[*notes, *session.notes()],
         artifacts=artifacts,
         details=details,
