@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emulab.compare.records import Comparison
     from emulab.model.quantity import Quantity
     from emulab.model.record import ExpectationResult, Result, RunRecord
     from emulab.model.scenario import LoadedScenario
@@ -147,7 +148,9 @@ def sweep(
     from emulab.sweep.engine import sweep as run_sweep
 
     if isinstance(vary, dict):
-        axes = [f"{key}=" + ",".join(json.dumps(value, default=str) for value in values) for key, values in vary.items()]
+        axes = [
+            f"{key}=" + ",".join(json.dumps(value, default=str) for value in values) for key, values in vary.items()
+        ]
     else:
         axes = list(vary)
     options = SweepOptions(
@@ -165,3 +168,20 @@ def sweep(
         resume=resume,
     )
     return run_sweep(scenario, options)
+
+
+def compare(
+    emulated: str | Path | Run,
+    physical: str | Path | Run | None = None,
+    *,
+    published: str = "",
+    allow_different: bool = False,
+) -> Comparison:
+    """Compare a run with a physical one (a Run, or a run folder), or with the published result under a key."""
+    from emulab.compare.records import compare_records
+    from emulab.model.record import read_record
+
+    def record(item: str | Path | Run) -> RunRecord:
+        return item.record if isinstance(item, Run) else read_record(Path(item))
+
+    return compare_records(record(emulated), None if physical is None else record(physical), published, allow_different)

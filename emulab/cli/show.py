@@ -65,6 +65,19 @@ def counter(title: str, quiet: bool = False) -> Iterator[Callable[[int, int], No
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def print_rows(screen: Console, title: str, rows: list[dict[str, str]]) -> None:
+    """Print plain rows as a table; the keys of the first are the headings."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(title), title_justify="left")
+    for heading in rows[0] if rows else ["(none)"]:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    screen.print(table)
+
+
 def outputs(outcome: RunOutcome, args: argparse.Namespace) -> None:
     """Print a record and write what was asked for beside it."""
     from emulab.model.record import write_text

@@ -151,7 +151,8 @@ def load_inputs(loaded: LoadedScenario) -> Inputs:
     if workload.dataset is not None:
         path = workload.dataset.path
         if path.startswith("asset:") and find(path.removeprefix("asset:")) is None:
-            reason = f"evaluation inputs {path.removeprefix('asset:')!r} are not here; set EMULAB_ASSETS to a folder with them"
+            name = path.removeprefix("asset:")
+            reason = f"evaluation inputs {name!r} are not here; set EMULAB_ASSETS to a folder that holds them"
         else:
             from emulab.quality import open_dataset
 

@@ -14,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from emulab.cli.show import console
+    from emulab.cli.show import console, print_rows
 
     rows = ROWS[args.what]()
     if args.json:
@@ -22,15 +22,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(rows, indent=1))
         return 0
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=args.what, title_justify="left")
-    for heading in rows[0] if rows else ["(none)"]:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
-    console().print(table)
+    print_rows(console(), args.what, rows)
     return 0
 
 

@@ -1,0 +1,55 @@
+"""``emulab compare``: emulated beside physical (or published), with a verdict; or several simulations side by side."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="run folders or run.json: emulated, then physical"
+    )
+    parser.add_argument(
+        "--published", default="", metavar="KEY", help="a published result instead (emulab list published)"
+    )
+    parser.add_argument("--allow-different", action="store_true", help="compare although firmware or model differ")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write compare.html there (default: the first run folder)"
+    )
+    parser.add_argument("--no-html", action="store_true", help="write no compare.html")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    from emulab.cli.show import console, print_rows
+    from emulab.compare.html import write_comparison
+    from emulab.compare.records import compare_records, comparison_rows
+    from emulab.errors import InputError
+    from emulab.model.record import read_record
+
+    if len(args.runs) > 2 or (args.published and len(args.runs) > 1):
+        raise InputError(
+            "compare: expected RUN RUN, one RUN with both kinds of results, or one RUN with --published KEY"
+        )
+    records = [read_record(path) for path in args.runs]
+    folders = [path if path.is_dir() else path.parent for path in args.runs]
+    physical = records[1] if len(records) > 1 else None
+    comparison = compare_records(records[0], physical, args.published, args.allow_different)
+    rows = comparison_rows(comparison)
+    file = None
+    if not args.no_html:
+        physical_folder = folders[1] if len(folders) > 1 else None
+        file = write_comparison(comparison, args.output or folders[0], folders[0], physical_folder)
+    if args.json:
+        import json
+
+        print(json.dumps(rows, indent=1))
+        return comparison.exit_code
+    screen = console()
+    print_rows(screen, comparison.title, rows)
+    for note in comparison.notes:
+        screen.print(note, style="dim", markup=False)
+    if file is not None:
+        screen.print(str(file), style="dim", markup=False)
+    return comparison.exit_code
