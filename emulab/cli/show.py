@@ -72,7 +72,7 @@ def print_rows(screen: Console, title: str, rows: list[dict[str, str]]) -> None:
 
     table = Table(title=escape(title), title_justify="left")
     for heading in rows[0] if rows else ["(none)"]:
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("key", "name", "operator", "metric"))
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     screen.print(table)

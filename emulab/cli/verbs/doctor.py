@@ -57,8 +57,8 @@ def _tools() -> list[dict[str, str]]:
     for name in toolchain_names():
         state = load_toolchain(name).status()
         hint = "" if state.found else "; ".join(t for t in (state.reason, state.how_to_install) if t)
-        here = "yes" if state.found else "no"
-        rows.append({"what": "toolchain", "name": name, "here": here, "version": state.version, "hint": hint})
+        found = "yes" if state.found else "no"
+        rows.append({"what": "toolchain", "name": name, "here": found, "version": state.version, "hint": hint})
     rows.append({"what": "cache", "name": str(cache_dir()), "here": "yes", "version": "", "hint": ""})
     for folder in folders():
         here = folder.is_dir()
