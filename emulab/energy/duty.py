@@ -248,10 +248,14 @@ def _exact(study: Study, span: float, seed: int) -> tuple[Parts, Parts, Tally]:
     if not study.constant:
         assert study.store is not None
         store = study.store
-        capacity = store.capacity_c(study.budget.rate(study.expected()).current_a)
+        expected = study.expected()
+        mean_a = study.budget.rate(expected).current_a
+        capacity = store.capacity_c(mean_a)
+        # the voltage in the middle of what is drawn until the next job
+        half_c = mean_a * expected.duration_s / expected.jobs / 2
 
         def supply(drawn_c: float) -> float:
-            return store.open_v(drawn_c / capacity)
+            return store.open_v((drawn_c + half_c) / capacity)
 
     ledger, tally = run_exact(study.budget, study.cycle, span, seed, folder=study.folder, supply_v=supply)
     return ledger.charges(), ledger.energies(), tally

@@ -102,7 +102,9 @@ class Node:
     def _step(self, step: Step, index: int, choose: Choose) -> Process:
         before = {name: self.ledger.network.components[name].state for name, _ in step.states}
         for name, state in step.states:
-            self._put(name, state)
+            delay = self._put(name, state)
+            if name == self.plan.mcu and delay and (yield from self._pause(delay)):
+                return True
         touched = {name for hold in step.holds for name, _ in hold.states}
         resting = {name: self.ledger.network.components[name].state for name in touched}
         for _ in range(step.count):
@@ -130,7 +132,9 @@ class Node:
         if resting.get(self.plan.mcu) is not None and delay and (yield from self._pause(delay)):
             return True
         for name, state in before.items():
-            self._put(name, state)
+            delay = self._put(name, state)
+            if name == self.plan.mcu and delay and (yield from self._pause(delay)):
+                return True
         return False
 
     def _holds(self, when: Condition, path: str, index: int, choose: Choose) -> bool:

@@ -98,6 +98,7 @@ class Resolver:
     def __init__(self, network: Network, cycle: DutyCycle, compute: Mapping[str, ComputeWindow]) -> None:
         self.network, self.cycle, self.compute = network, cycle, compute
         self.power = network.power
+        self._asked: set[str] = set()
 
     def plan(self) -> Plan:
         """The whole plan; InputError naming ``duty_cycle.phases.N (NAME)`` for the first mistake."""
@@ -121,7 +122,7 @@ class Resolver:
             sleep_state=sleep,
             modes=power.modes,
             background=cycle.states,
-            results=cycle.results,
+            results={window: odds for window, odds in cycle.results.items() if window in self._asked},
             restart=restart,
             watchdog_s=watchdog.timeout_s if watchdog else 0.0,
             hang_probability=watchdog.hang_probability if watchdog else 0.0,
@@ -142,6 +143,7 @@ class Resolver:
         for step in _walk(steps):
             if step.when and step.when.result:
                 wanted = step.when.result
+                self._asked.add(wanted.window)
                 if wanted.window not in ran:
                     raise InputError(f"{step.path}: when.result: no earlier phase runs window {wanted.window!r}")
                 if wanted.window not in self.cycle.results:
