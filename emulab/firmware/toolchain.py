@@ -289,7 +289,8 @@ class ZigToolchain:
     ) -> None:
         command = [
             *target.zig_flags,
-            "-nostdlib",
+            # not -nostdlib: that would leave compiler-rt (64-bit division, soft float) out as well
+            "-nostartfiles",
             "-Wl,--gc-sections",
             "-Wl,--strip-debug",
             "-Wl,--build-id=none",

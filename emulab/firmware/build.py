@@ -1,0 +1,390 @@
+"""Build firmware: model + platform -> ELF that speaks the DUT protocol, with its memory told by section and layer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import emulab
+from emulab.cache import KeyPart, cache_dir, fetch_or_build
+from emulab.errors import InputError, ToolError
+from emulab.firmware.image import Image, load_image
+from emulab.firmware.toolchain import CompileJob, LinkOverflow, compile_all, compile_target, load_toolchain
+
+if TYPE_CHECKING:
+    from emulab.firmware.board import Region
+    from emulab.firmware.codegen import GeneratedModel, KernelTarget
+    from emulab.firmware.codegen.generator import LayerInfo, TensorDescription
+    from emulab.firmware.toolchain import CompileTarget, Toolchain
+    from emulab.model.platform import Platform
+
+RUNTIME = Path(__file__).parent / "runtime"
+PROFILE = "emulab DUT firmware 1"
+
+InputFormat = Literal["tensor", "uint8", "float32"]
+_FORMATS: dict[str, InputFormat] = {"ic01": "uint8", "vww01": "uint8", "ad01": "float32"}
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How firmware is built. ``scenario.build`` holds the same keys."""
+
+    model_id: str = "model"
+    """What the DUT answers to ``profile%``: kws01, ic01, ad01, vww01 or a name of your own."""
+    mode: Literal["performance", "energy"] = "performance"
+    toolchain: str = "zig"
+    optimise: str = "O2"
+    kernels: str = "auto"
+    """Kernels of the model: auto (what the core offers), or a KernelTarget value such as portable."""
+    input_format: str = "auto"
+    """What the host sends: tensor (the bytes of the model's input), uint8 (pixels, for an int8 model) or float32."""
+    result: str = "auto"
+    """values (the output, dequantised) or mse (mean square error between input and output); auto: mse for ad01."""
+    stack_bytes: int = 4096
+    baud: int | None = None
+    name: str = "emulab"
+    """What the DUT answers to ``name%``."""
+
+
+@dataclass(frozen=True)
+class FirmwareLayer:
+    """One operator of the model as linked."""
+
+    index: int
+    op: str
+    symbol: str
+    address: int
+    code_bytes: int
+    weight_bytes: int
+    macs: int
+    output_shape: tuple[int, ...]
+
+    @property
+    def flash_bytes(self) -> int:
+        """Its own function and its constants; kernels that layers share are counted once, in ``.text.kernel``."""
+        return self.code_bytes + self.weight_bytes
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What was built. ``flash_bytes`` is everything loaded, ``ram_bytes`` .data and .bss, both without stack."""
+
+    elf: Path
+    image: Image
+    options: BuildOptions
+    layers: tuple[FirmwareLayer, ...]
+    inputs: tuple[TensorDescription, ...]
+    outputs: tuple[TensorDescription, ...]
+    input_format: InputFormat
+    input_bytes: int
+    """Bytes the host sends per inference."""
+    flash_by_section: Mapping[str, int]
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    weight_bytes: int
+    stack_bytes: int
+    """Stack reserved; what is used is measured while running."""
+    static_stack_bytes: int | None
+    """Deepest call chain, from the machine code; None where an indirect call or recursion hides it."""
+    baud: int
+    toolchain: str
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+
+def build(
+    model_path: Path | str,
+    platform: Platform,
+    *,
+    workdir: Path | None = None,
+    options: BuildOptions | None = None,
+) -> Firmware:
+    """Build DUT firmware for *platform* from a ``.tflite`` model, or take an equal one from the cache.
+
+    With *workdir* the ELF is copied there as ``firmware.elf``. Equal inputs give equal bytes. Raises InputError for a
+    model that is unsupported or does not fit the platform's flash or RAM, ToolError for a compiler that fails.
+    """
+    from emulab.firmware.board import firmware_spec
+
+    options = options or BuildOptions()
+    model = Path(model_path)
+    if not model.is_file():
+        raise InputError.at(model, "", "no such file; expected a .tflite model")
+    _check(options, platform)
+    firmware_spec(platform)
+    toolchain = load_toolchain(options.toolchain)
+    target = compile_target(platform.core)
+    status = toolchain.status(target)
+    if not status.found:
+        raise ToolError(f"toolchain {options.toolchain}: {status.reason}; install it with: {status.how_to_install}")
+    key = _key(model, platform, options, status.version)
+
+    def builder(folder: Path) -> None:
+        _build(model, platform, options, toolchain, target, status.version, folder)
+
+    entry = fetch_or_build("firmware", key, builder)
+    elf = entry / "firmware.elf"
+    if workdir is not None:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            beside = workdir / ".firmware.elf.new"
+            shutil.copyfile(elf, beside)
+            elf = beside.rename(workdir / "firmware.elf")
+        except OSError as error:
+            raise ToolError(f"{workdir}: cannot write firmware.elf: {error.strerror or error}") from None
+    return _load(entry, elf, platform, options)
+
+
+def _check(options: BuildOptions, platform: Platform) -> None:
+    from emulab.firmware.board import c_text
+
+    c_text(options.model_id, "build.model_id")
+    c_text(options.name, "build.name")
+    for name, value, known in (
+        ("mode", options.mode, ("performance", "energy")),
+        ("optimise", options.optimise, ("O0", "O1", "O2", "O3", "Os", "Oz")),
+        ("input_format", options.input_format, ("auto", "tensor", "uint8", "float32")),
+        ("result", options.result, ("auto", "values", "mse")),
+    ):
+        if value not in known:
+            raise InputError(f"build.{name}: expected one of {', '.join(known)}, found {value!r}")
+    if not isinstance(options.stack_bytes, int) or not 512 <= options.stack_bytes <= 1 << 20:
+        raise InputError(f"build.stack_bytes: expected 512 to {1 << 20}, found {options.stack_bytes!r}")
+    if options.baud is not None and not 300 <= options.baud <= 10_000_000:
+        raise InputError(f"build.baud: expected 300 to 10000000, found {options.baud!r}")
+    if options.mode == "energy" and "timestamp" not in platform.board.firmware:
+        raise InputError(f"platform {platform.name}: energy mode needs board.firmware.timestamp, a pin for timestamps")
+
+
+def kernel_target(platform: Platform, wanted: str = "auto") -> KernelTarget:
+    """The kernels for the platform's core; InputError for a name that is none."""
+    from emulab.firmware.codegen import KernelTarget
+
+    if wanted != "auto":
+        try:
+            return KernelTarget(wanted)
+        except ValueError:
+            known = ", ".join(["auto", *(t.value for t in KernelTarget)])
+            raise InputError(f"build.kernels: expected one of {known}, found {wanted!r}") from None
+    if platform.core.isa.startswith("rv"):
+        return KernelTarget.RV32IM
+    return KernelTarget.ARM_DSP if platform.core.dsp else KernelTarget.PORTABLE
+
+
+def _key(model: Path, platform: Platform, options: BuildOptions, toolchain: str) -> list[KeyPart]:
+    from emulab.firmware.board import spec_summary
+
+    here = Path(__file__).parent
+    sources = sorted(
+        p for folder in (RUNTIME, here / "codegen") for p in folder.rglob("*") if p.suffix in (".c", ".h", ".py")
+    )
+    return [
+        model,
+        json.dumps(dataclasses.asdict(options), sort_keys=True),
+        json.dumps(spec_summary(platform), sort_keys=True, default=str),
+        toolchain,
+        emulab.__version__,
+        *(here / name for name in ("build.py", "board.py", "toolchain.py")),
+        *(part for p in sources for part in (p.relative_to(here).as_posix(), p)),
+    ]
+
+
+def input_format(options: BuildOptions, generated: GeneratedModel) -> InputFormat:
+    """What the host sends for this model; InputError when the model's input cannot be made from it."""
+    wanted = options.input_format
+    dtype = generated.input.dtype
+    if wanted == "auto":
+        wanted = _FORMATS.get(options.model_id, "tensor")
+        if dtype == "float32":
+            wanted = "tensor"
+    if dtype not in {"uint8": ("int8",), "float32": ("int8", "float32")}.get(wanted, (dtype,)):
+        raise InputError(f"build.input_format: {wanted} does not suit a model whose input is {dtype}")
+    return wanted  # type: ignore[return-value]
+
+
+def _input_bytes(generated: GeneratedModel, form: InputFormat) -> int:
+    elements = 1
+    for size in generated.input.shape:
+        elements *= size
+    return {"tensor": generated.input.bytes, "uint8": elements, "float32": 4 * elements}[form]
+
+
+def _build(
+    model: Path,
+    platform: Platform,
+    options: BuildOptions,
+    toolchain: Toolchain,
+    target: CompileTarget,
+    version: str,
+    folder: Path,
+) -> None:
+    """Fill *folder*: firmware.elf, firmware.json and the generated C."""
+    from emulab.firmware.board import config_header, firmware_spec, init_source, linker_script, memory_regions
+    from emulab.firmware.codegen import generate
+
+    spec = firmware_spec(platform)
+    regions = memory_regions(platform, spec)
+    generated = generate(model, folder / "model", target=kernel_target(platform, options.kernels))
+    form = input_format(options, generated)
+    mse = options.result == "mse" or (options.result == "auto" and options.model_id == "ad01")
+    if mse and generated.input.shape != generated.output.shape:
+        raise InputError(
+            f"{model}: build.result mse compares input and output, but their shapes are {generated.input.shape} and "
+            f"{generated.output.shape}"
+        )
+    extra = _dut_defines(platform, options, form, mse)
+    (folder / "emulab_config.h").write_text(config_header(platform, spec, baud=_baud(platform, options), extra=extra))
+    (folder / "emulab_init.c").write_text(init_source(spec))
+    script = folder / "firmware.ld"
+    script.write_text(linker_script(regions, options.stack_bytes))
+    log = cache_dir() / "logs" / f"build-{model.stem}-{platform.name}.log"
+    jobs = _jobs(platform, options, generated, toolchain, target, folder)
+    objects = compile_all(toolchain, target, jobs, log)
+    elf = folder / "firmware.elf"
+    try:
+        toolchain.link(target, objects, script, elf, log)
+    except LinkOverflow as error:
+        raise _does_not_fit(model, platform, options, generated, regions, error) from None
+    for unneeded in objects:
+        unneeded.unlink(missing_ok=True)
+    described = {
+        "layers": [dataclasses.asdict(layer) for layer in generated.layers],
+        "inputs": [dataclasses.asdict(t) for t in generated.inputs],
+        "outputs": [dataclasses.asdict(t) for t in generated.outputs],
+        "input_format": form,
+        "input_bytes": _input_bytes(generated, form),
+        "arena_bytes": generated.arena_bytes,
+        "weight_bytes": generated.weight_bytes,
+        "toolchain": version,
+    }
+    (folder / "firmware.json").write_text(json.dumps(described, indent=1, default=int) + "\n")
+
+
+def _baud(platform: Platform, options: BuildOptions) -> int:
+    return options.baud if options.baud is not None else platform.board.console.baud
+
+
+def _dut_defines(platform: Platform, options: BuildOptions, form: InputFormat, mse: bool) -> dict[str, str]:
+    from emulab.firmware.board import c_text
+
+    define = {
+        "EMULAB_DUT_NAME": c_text(options.name, "build.name"),
+        "EMULAB_DUT_PROFILE": c_text(PROFILE, "profile"),
+        "EMULAB_DUT_MODEL": c_text(options.model_id, "build.model_id"),
+    }
+    if options.mode == "energy":
+        define["EMULAB_DUT_ENERGY"] = "1"
+    if form != "tensor":
+        define[f"EMULAB_DUT_INPUT_{form.upper()}"] = "1"
+    if mse:
+        define["EMULAB_DUT_RESULT_MSE"] = "1"
+    return define
+
+
+def _jobs(
+    platform: Platform,
+    options: BuildOptions,
+    generated: GeneratedModel,
+    toolchain: Toolchain,
+    target: CompileTarget,
+    folder: Path,
+) -> list[CompileJob]:
+    from emulab.firmware.board import firmware_spec, port_sources
+
+    libc = RUNTIME / "libc"
+    own_libc = toolchain.needs_own_libc(target)
+    headers = (libc / "include",) if own_libc else ()
+    defines = tuple(generated.defines.items())
+    # our own formatting everywhere: a hosted printf would bring a heap with it
+    rename = (("snprintf", "emulab_snprintf"), ("vsnprintf", "emulab_vsnprintf"))
+    optimise = f"-{options.optimise}"
+    include = (folder, RUNTIME, RUNTIME / "port", RUNTIME / "dut", *generated.include_dirs, *headers)
+
+    def job(source: Path, group: str, flags: tuple[str, ...], define: tuple[tuple[str, str], ...] = ()) -> CompileJob:
+        return CompileJob(source, folder / f"__{group}__{source.stem}.o", include, define, flags)
+
+    jobs = [
+        job(source, "model" if source.parent == folder / "model" else "kernel", (optimise,), defines)
+        for source in generated.sources
+    ]
+    names = port_sources(platform, firmware_spec(platform))
+    own = [folder / "emulab_init.c", *(RUNTIME / "port" / name for name in names)]
+    own += [RUNTIME / "dut" / name for name in ("commands.c", "inference.c")]
+    jobs += [job(source, "runtime", (optimise,), rename) for source in own]
+    library = sorted(libc.glob("*.c")) if own_libc else [libc / "format.c"]
+    jobs += [job(source, "libc", (optimise, "-fno-builtin"), rename) for source in library]
+    return jobs
+
+
+def _does_not_fit(
+    model: Path,
+    platform: Platform,
+    options: BuildOptions,
+    generated: GeneratedModel,
+    regions: tuple[Region, Region],
+    overflow: LinkOverflow,
+) -> InputError:
+    by_name = {region.name: region for region in regions}
+    parts = []
+    for name, excess in overflow.regions:
+        region = by_name["FLASH" if name == "FLASH" else "RAM"]
+        of_it = (
+            f"weights {generated.weight_bytes}"
+            if region.name == "FLASH"
+            else f"arena {generated.arena_bytes}, stack {options.stack_bytes}"
+        )
+        parts.append(
+            f"{region.name.lower()} needs {region.size_bytes + excess} bytes ({of_it}) and has {region.size_bytes} "
+            f"({' + '.join(region.memories)})"
+        )
+    return InputError(f"{model}: does not fit {platform.name}: {'; '.join(parts)}")
+
+
+def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> Firmware:
+    from emulab.firmware.codegen.generator import LayerInfo, TensorDescription
+
+    described: dict[str, Any] = json.loads((entry / "firmware.json").read_text())
+    image = load_image(elf)
+    infos = [LayerInfo(**{**d, "output_shape": tuple(d["output_shape"])}) for d in described["layers"]]
+    by_section = {s.name: s.size for s in image.sections if s.in_file}
+    return Firmware(
+        elf=elf,
+        image=image,
+        options=options,
+        layers=tuple(_layer(image, info) for info in infos),
+        inputs=tuple(TensorDescription(**{**d, "shape": tuple(d["shape"])}) for d in described["inputs"]),
+        outputs=tuple(TensorDescription(**{**d, "shape": tuple(d["shape"])}) for d in described["outputs"]),
+        input_format=described["input_format"],
+        input_bytes=described["input_bytes"],
+        flash_by_section=by_section,
+        flash_bytes=image.size_bytes,
+        ram_bytes=sum(s.size for s in image.sections if s.kind in ("data", "bss") and s.name != ".stack"),
+        arena_bytes=described["arena_bytes"],
+        weight_bytes=described["weight_bytes"],
+        stack_bytes=options.stack_bytes,
+        static_stack_bytes=None,
+        baud=_baud(platform, options),
+        toolchain=described["toolchain"],
+    )
+
+
+def _layer(image: Image, info: LayerInfo) -> FirmwareLayer:
+    symbol = image.symbols.get(info.symbol)
+    return FirmwareLayer(
+        index=info.index,
+        op=info.op,
+        symbol=info.symbol,
+        address=0 if symbol is None else symbol.address,
+        code_bytes=0 if symbol is None else symbol.size,
+        weight_bytes=info.weight_bytes,
+        macs=info.macs,
+        output_shape=info.output_shape,
+    )

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT-0
+ * From the bytes the host sent to the model's input, the timed loop, and the answer in real numbers.
+ *
+ * EMULAB_DUT_INPUT_* says what the host sends: the tensor as it is, unsigned pixels (kept as value - 128) or float32.
+ * EMULAB_DUT_RESULT_MSE: the answer is the mean square error between input and output (an autoencoder). */
+#include "dut.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "emulab.h"
+#include "model.h"
+#include "port.h"
+
+#if defined(EMULAB_DUT_INPUT_FLOAT32)
+#define SENT_BYTES (4 * EMULAB_MODEL_INPUT_ELEMENTS)
+#elif defined(EMULAB_DUT_INPUT_UINT8)
+#define SENT_BYTES EMULAB_MODEL_INPUT_ELEMENTS
+#else
+#define SENT_BYTES EMULAB_MODEL_INPUT_BYTES
+#endif
+
+uint8_t dut_input[SENT_BYTES] __attribute__((aligned(8)));
+const uint32_t dut_input_size = SENT_BYTES;
+
+#if defined(EMULAB_DUT_INPUT_FLOAT32) && !EMULAB_MODEL_INPUT_IS_FLOAT
+static emulab_model_input_t quantised[EMULAB_MODEL_INPUT_ELEMENTS];
+
+static void prepare(void)
+{
+    const float *values = (const float *)dut_input;
+    for (uint32_t i = 0; i < EMULAB_MODEL_INPUT_ELEMENTS; i++) {
+        float q = roundf(values[i] / EMULAB_MODEL_INPUT_SCALE) + (float)EMULAB_MODEL_INPUT_ZERO_POINT;
+        quantised[i] = (emulab_model_input_t)(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+    }
+}
+#else
+static void prepare(void) {}
+#endif
+
+/* The model's input memory is reused during an inference, so it is filled before each. */
+static void fill_input(void)
+{
+#if defined(EMULAB_DUT_INPUT_FLOAT32) && !EMULAB_MODEL_INPUT_IS_FLOAT
+    memcpy(emulab_model_input(), quantised, sizeof quantised);
+#elif defined(EMULAB_DUT_INPUT_UINT8)
+    /* value - 128 in two's complement is the top bit inverted: four pixels per word */
+    const uint32_t *from = (const uint32_t *)(const void *)dut_input;
+    uint32_t *to = (uint32_t *)(void *)emulab_model_input();
+    for (uint32_t i = 0; i < SENT_BYTES / 4; i++)
+        to[i] = from[i] ^ 0x80808080u;
+    for (uint32_t i = SENT_BYTES / 4 * 4; i < SENT_BYTES; i++)
+        ((uint8_t *)to)[i] = dut_input[i] ^ 0x80u;
+#else
+    memcpy(emulab_model_input(), dut_input, SENT_BYTES);
+#endif
+}
+
+static void run(uint32_t times)
+{
+    for (; times; times--) {
+        fill_input();
+        emulab_model_run();
+        emulab_timer_ticks(); /* the counter may wrap in a window, not in an inference */
+    }
+}
+
+void dut_infer(uint32_t warmups, uint32_t inferences)
+{
+    prepare();
+    dut_print("m-warmup-start-%lu\r\n", (unsigned long)warmups);
+    run(warmups);
+    dut_print("m-warmup-done\r\n");
+    dut_print("m-infer-start-%lu\r\n", (unsigned long)inferences);
+    dut_timestamp();
+    EMULAB_WINDOW_BEGIN(inference);
+    run(inferences);
+    EMULAB_WINDOW_END(inference);
+    dut_timestamp();
+    dut_print("m-infer-done\r\n");
+    dut_results();
+}
+
+static float output_value(uint32_t i)
+{
+#if EMULAB_MODEL_OUTPUT_IS_FLOAT
+    return emulab_model_output()[i];
+#else
+    return (float)((int32_t)emulab_model_output()[i] - EMULAB_MODEL_OUTPUT_ZERO_POINT) * EMULAB_MODEL_OUTPUT_SCALE;
+#endif
+}
+
+#ifdef EMULAB_DUT_RESULT_MSE
+
+static float input_value(uint32_t i)
+{
+#ifdef EMULAB_DUT_INPUT_FLOAT32
+    return ((const float *)dut_input)[i];
+#else
+    return (float)((int32_t)((const int8_t *)dut_input)[i] - EMULAB_MODEL_INPUT_ZERO_POINT) * EMULAB_MODEL_INPUT_SCALE;
+#endif
+}
+
+void dut_results(void)
+{
+    float sum = 0;
+    for (uint32_t i = 0; i < EMULAB_MODEL_OUTPUT_ELEMENTS; i++) {
+        float difference = output_value(i) - input_value(i);
+        sum += difference * difference;
+    }
+    dut_print("m-results-[%.3f]\r\n", (double)(sum / EMULAB_MODEL_OUTPUT_ELEMENTS));
+}
+
+#else
+
+void dut_results(void)
+{
+    dut_print("m-results-[");
+    for (uint32_t i = 0; i < EMULAB_MODEL_OUTPUT_ELEMENTS; i++)
+        dut_print(i ? ",%.3f" : "%.3f", (double)output_value(i));
+    dut_print("]\r\n");
+}
+
+#endif
+
+void dut_output(void)
+{
+    dut_print_bytes("m-output-", (const uint8_t *)emulab_model_output(), EMULAB_MODEL_OUTPUT_BYTES);
+}
