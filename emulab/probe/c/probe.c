@@ -410,18 +410,17 @@ uint32_t em_probe_pc(const em_probe *face) {
     return p->device_pc; /* instruction number + 1 within the running block */
 }
 
-void em_probe_split(em_probe *face, uint32_t head) {
+void em_probe_split(em_probe *face, uint32_t whole, uint32_t head) {
     probe *p = (probe *)face;
-    block *whole = p->last;
-    if (!whole || head >= face->blocks || whole->index == head) return;
-    block *h = p->block[head];
-    face->count[whole->index]--;
+    if (whole >= face->blocks || head >= face->blocks || whole == head) return;
+    block *w = p->block[whole], *h = p->block[head];
+    face->count[whole]--;
     face->count[head]++;
-    face->instructions -= whole->instructions - h->instructions;
+    face->instructions -= w->instructions - h->instructions;
     face->cycles_q8 += h->cycles_q8;
-    face->cycles_q8 -= whole->cycles_q8;
+    face->cycles_q8 -= w->cycles_q8;
     face->current = head;
-    p->last = h;
+    if (p->last) p->last = h;
 }
 
 void em_probe_break(em_probe *face, uint32_t cost_q8) {

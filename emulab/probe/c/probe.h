@@ -95,9 +95,9 @@ void em_probe_access(em_probe *, uint32_t pc, uint32_t address, uint32_t size, i
 uint64_t em_probe_time(em_probe *, uint32_t address, int write);
 /* Number, from 1, of the instruction within its block that makes the device access last timed (0: unknown). */
 uint32_t em_probe_pc(const em_probe *);
-/* The block last entered was left within: count it as block `head` of the table, which is its first part. (An engine that
- * runs a device access on its own leaves the block there, or a window ends there.) Stalls stay where they were charged. */
-void em_probe_split(em_probe *, uint32_t head);
+/* Block `whole`, counted last, was left within: count it as block `head`, which is its first part. (An engine that runs a
+ * device access on its own leaves the block there, or a window ends there.) Stalls stay where they were charged. */
+void em_probe_split(em_probe *, uint32_t whole, uint32_t head);
 /* Control did not flow from the last block to the next one (exception entry, reset): cost in 1/256 cycle. */
 void em_probe_break(em_probe *, uint32_t cost_q8);
 /* Adds n executions of what happened between two copies of the block counts: a polling loop that is skipped. */

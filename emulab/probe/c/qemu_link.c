@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* Pipes to the host and console input of the QEMU plugin; see qemu_link.h. */
+#define _GNU_SOURCE
+#include "qemu_link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, WAKE_NS = 300000, TAKE_NS = 1000000000 };
+
+static int events_fd = -1, control_fd = -1, input_fd = -1, wake_fd = -1;
+
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void *must(void *memory) {
+    if (!memory) abort();
+    return memory;
+}
+
+/* The host has gone: there is nobody to emulate for. */
+static void gone(void) { _exit(0); }
+
+/* ---- records out --------------------------------------------------------------------------------------------- */
+
+static pthread_mutex_t sending = PTHREAD_MUTEX_INITIALIZER;
+static uint8_t *out;
+static size_t out_used, out_room, out_length_at;
+
+static void flush(void) {
+    for (size_t done = 0; done < out_used;) {
+        ssize_t n = write(events_fd, out + done, out_used - done);
+        if (n > 0) done += (size_t)n;
+        else if (n < 0 && errno != EINTR) gone();
+    }
+    out_used = 0;
+}
+
+void link_bytes(const void *data, size_t size) {
+    if (out_used + size > out_room) {
+        out_room = (out_used + size) * 2 + 2 * SEND_AT;
+        out = must(realloc(out, out_room));
+    }
+    memcpy(out + out_used, data, size);
+    out_used += size;
+}
+
+void link_word(uint32_t value) { link_bytes(&value, sizeof value); }
+void link_long(uint64_t value) { link_bytes(&value, sizeof value); }
+
+void link_begin(uint32_t type) {
+    pthread_mutex_lock(&sending);
+    link_word(type);
+    out_length_at = out_used;
+    link_word(0);
+}
+
+void link_end(int now) {
+    uint32_t length = (uint32_t)(out_used - out_length_at - sizeof length);
+    memcpy(out + out_length_at, &length, sizeof length);
+    if (now || out_used > SEND_AT) flush();
+    pthread_mutex_unlock(&sending);
+}
+
+void link_signal(uint32_t type, uint32_t pc, uint32_t value) {
+    link_begin(type), link_word(pc), link_word(value), link_end(1);
+}
+
+/* ---- console input; `input` guards all of it ----------------------------------------------------------------- */
+
+static pthread_mutex_t input = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static uint8_t *queue; /* chunks, each after its 32-bit length */
+static size_t queue_head, queue_tail, queue_room;
+static uint32_t chunk_left;          /* bytes of the chunk that is being handed over */
+static uint32_t delivered, consumed; /* bytes put on the line, bytes the firmware has read */
+static uint32_t late_chunks, chunks_opened;
+static int free_run, sleeping, polls;
+static uint64_t slept_since;
+static uint32_t price[4];
+static int priced;
+
+/* Put the next byte on the line. `wait` until QEMU's main loop has taken it: it gives the byte to the UART before it lets
+ * the vCPU touch a device again. Never wait where QEMU's lock is held. A main loop that sleeps does not notice that the
+ * firmware has switched the receiver on; an empty line for the monitor makes it look again. */
+static void deliver(int wait) {
+    uint8_t byte = queue[queue_head++];
+    uint64_t start = now_ns();
+    int left = 1, woken = !wait;
+    chunk_left--, delivered++, polls = 0;
+    if (write(input_fd, &byte, 1) != 1) return;
+    do {
+        uint64_t waited = now_ns() - start;
+        if (waited > WAKE_NS && !woken) woken = write(wake_fd, "\n", 1) == 1;
+        if (!wait || waited > TAKE_NS) return;
+        nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
+    } while (!ioctl(input_fd, FIONREAD, &left) && left > 0);
+}
+
+/* Whether a byte can be put on the line: the one before has been read, and the host has written another. */
+static int ready(void) {
+    if (delivered != consumed) return 0;
+    if (!chunk_left && queue_tail - queue_head >= sizeof chunk_left) {
+        memcpy(&chunk_left, queue + queue_head, sizeof chunk_left);
+        queue_head += sizeof chunk_left;
+        chunks_opened++;
+    }
+    return chunk_left > 0;
+}
+
+void input_stored(void) {
+    pthread_mutex_lock(&input);
+    polls = 0;
+    pthread_mutex_unlock(&input);
+}
+
+void input_polled(void (*counts)(void)) {
+    pthread_mutex_lock(&input);
+    if (delivered == consumed && ++polls >= POLLS) {
+        int told = 0;
+        while (!ready() && !free_run) {
+            if (told) {
+                pthread_cond_wait(&changed, &input);
+                continue;
+            }
+            uint32_t opened = chunks_opened;
+            pthread_mutex_unlock(&input);
+            counts();
+            link_signal(AWAIT, plugin_pc(), opened);
+            pthread_mutex_lock(&input);
+            told = 1;
+        }
+        polls = 0;
+        if (ready()) deliver(1);
+    }
+    pthread_mutex_unlock(&input);
+}
+
+int input_loaded(void) {
+    pthread_mutex_lock(&input);
+    int taken = consumed != delivered;
+    if (taken) {
+        consumed++, polls = 0;
+        if (chunk_left) deliver(1);
+    }
+    pthread_mutex_unlock(&input);
+    return taken;
+}
+
+int input_sleeps(void) {
+    pthread_mutex_lock(&input);
+    int fed = ready();
+    sleeping = 1;
+    slept_since = fed ? 0 : now_ns();
+    if (fed) deliver(0);
+    pthread_mutex_unlock(&input);
+    return fed;
+}
+
+uint64_t input_wakes(void) {
+    pthread_mutex_lock(&input);
+    uint64_t slept = sleeping && slept_since ? now_ns() - slept_since : 0;
+    sleeping = 0;
+    pthread_mutex_unlock(&input);
+    return slept;
+}
+
+uint32_t input_late(void) { return late_chunks; }
+
+void link_price(uint32_t words[4]) {
+    pthread_mutex_lock(&input);
+    while (!priced) pthread_cond_wait(&changed, &input);
+    memcpy(words, price, sizeof price);
+    priced = 0;
+    pthread_mutex_unlock(&input);
+}
+
+/* ---- commands in --------------------------------------------------------------------------------------------- */
+
+static void read_whole(void *to, size_t size) {
+    for (size_t done = 0; done < size;) {
+        ssize_t n = read(control_fd, (uint8_t *)to + done, size - done);
+        if (n > 0) done += (size_t)n;
+        else if (n == 0 || errno != EINTR) gone();
+    }
+}
+
+static void enqueue(uint32_t size) {
+    uint8_t *chunk = must(malloc(size ? size : 1));
+    read_whole(chunk, size);
+    pthread_mutex_lock(&input);
+    if (queue_head == queue_tail) queue_head = queue_tail = 0;
+    if (queue_tail + size + sizeof size > queue_room) {
+        queue_room = (queue_tail + size + sizeof size) * 2;
+        queue = must(realloc(queue, queue_room));
+    }
+    memcpy(queue + queue_tail, &size, sizeof size);
+    memcpy(queue + queue_tail + sizeof size, chunk, size);
+    queue_tail += size + sizeof size;
+    if (sleeping && ready()) {
+        slept_since = 0; /* it slept until the host spoke: not the firmware's time */
+        deliver(0);
+    }
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&input);
+    free(chunk);
+}
+
+/* Firmware that neither polls nor sleeps while it waits for an interrupt gets its bytes all the same, if late. */
+static void feed_busy_firmware(void) {
+    pthread_mutex_lock(&input);
+    if (ready()) late_chunks++, deliver(0);
+    pthread_mutex_unlock(&input);
+}
+
+static void *listen_to_host(void *unused) {
+    for (;;) {
+        struct pollfd p = {.fd = control_fd, .events = POLLIN};
+        int some = poll(&p, 1, PATIENCE_MS);
+        uint32_t head[2], words[5];
+        if (some < 0 && errno == EINTR) continue;
+        if (some == 0) {
+            feed_busy_firmware();
+            continue;
+        }
+        read_whole(head, sizeof head);
+        switch (head[0]) {
+        case DATA: enqueue(head[1]); break;
+        case RUN:
+        case HOLD:
+            pthread_mutex_lock(&input);
+            free_run = head[0] == RUN;
+            pthread_cond_broadcast(&changed);
+            pthread_mutex_unlock(&input);
+            break;
+        case QUERY: link_signal(STATE, plugin_pc(), (uint32_t)sleeping); break;
+        case PRICE:
+            read_whole(words, sizeof words);
+            pthread_mutex_lock(&input);
+            memcpy(price, words + 1, sizeof price);
+            priced = 1;
+            pthread_cond_broadcast(&changed);
+            pthread_mutex_unlock(&input);
+            break;
+        default: gone();
+        }
+    }
+    return unused;
+}
+
+int link_open(int events, int commands, const char *input_path, const char *wake_path) {
+    pthread_t thread;
+    events_fd = events, control_fd = commands;
+    input_fd = open(input_path, O_RDWR | O_CLOEXEC);
+    wake_fd = open(wake_path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (events_fd <= 2 || control_fd <= 2 || input_fd < 0 || wake_fd < 0) {
+        fprintf(stderr, "emulab probe: the pipes to the host are missing\n");
+        return -1;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    return pthread_create(&thread, NULL, listen_to_host, NULL) ? -1 : 0;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The QEMU plugin's link to the host: records out over one pipe, commands in over another, console bytes to the UART.
+ *
+ * Records and commands are {type, bytes that follow} and payload, words in host order (both ends are one machine). The
+ * Python end is emulab/backends/qemu/stream.py.
+ *
+ * Console input. To repeat bit for bit, bytes must reach the UART at the same instruction in every run. A chunk that the
+ * host wrote is handed over only where the firmware has polled the empty receiver POLLS times, or sleeps; there the vCPU
+ * waits, and no virtual time passes. Within a chunk the next byte follows when the firmware has read the one before. */
+#ifndef EMULAB_QEMU_LINK_H
+#define EMULAB_QEMU_LINK_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* AWAIT carries the number of chunks taken so far, so that the host can tell whether it was sent before its last one. */
+enum { BLOCK = 1, EDGE, AWAIT, IDLE, STATE, EXIT }; /* records */
+enum { DATA = 1, RUN, HOLD, QUERY, PRICE };         /* commands */
+
+/* Opens the console's input line and the monitor's, starts the thread that listens to the host. 0, or -1 with a line on
+ * stderr. */
+int link_open(int events_fd, int control_fd, const char *input_path, const char *wake_path);
+
+/* A record is built between begin and end; end with now != 0 sends everything that waits. */
+void link_begin(uint32_t type);
+void link_word(uint32_t value);
+void link_long(uint64_t value);
+void link_bytes(const void *data, size_t size);
+void link_end(int now);
+void link_signal(uint32_t type, uint32_t pc, uint32_t value);
+
+/* The firmware stored to the console, polled its receiver, or loaded a byte from it. `counts` is called before the vCPU
+ * waits for input, so that the host has all counts by then. */
+void input_stored(void);
+void input_polled(void (*counts)(void));
+int input_loaded(void);
+/* The vCPU goes to sleep (1 where input waited for that and wakes it), or wakes up (returns the host time slept). */
+int input_sleeps(void);
+uint64_t input_wakes(void);
+/* Chunks that were handed over without waiting for a poll, because the firmware never polled. */
+uint32_t input_late(void);
+
+/* Wait for the host's PRICE of a block: 4 words {cycles_q8, taken_q8, entry_q8, conditional}. */
+void link_price(uint32_t words[4]);
+
+/* Answers of the plugin to the link. */
+uint32_t plugin_pc(void);
+#endif

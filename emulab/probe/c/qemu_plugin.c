@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* The probe as a QEMU TCG plugin: exact counts per block, sent to the host at every window edge.
+ *
+ * Tables, prices and the memory simulator are probe.c, shared with the embedded engine. Where memories cost nothing, which is
+ * known before the run, blocks and accesses are counted here in a few instructions each and handed to the probe at every
+ * edge (settle); else each goes through the probe at once. QEMU tells when a translation block (TB) starts, and it
+ * counts as a whole then. Two things make the counts exact: a window edge inside a TB splits it; and under -icount an access
+ * to a device that is not the last of its TB makes QEMU leave the TB and run that one instruction again with memory
+ * callbacks only (seen here as an access whose TB is not the one that runs), which splits it as well. */
+#define _GNU_SOURCE
+#include "probe.h"
+#include "qemu_api.h"
+#include "qemu_link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+PLUGIN_EXPORT int qemu_plugin_version = EMULAB_PLUGIN_API;
+
+enum { PAGE_SHIFT = 12, MAX_EDGES = 256, MAX_UARTS = 4, MAX_MEMORIES = 64, BUCKETS = 1 << 14 };
+enum { DEVICE = 0, CONSOLE, MEMORY };  /* what a page of the address space is */
+#define UART_EDGE 0xFFFFFFFFu          /* edge ids: a byte was stored to the console */
+#define PLAIN_EDGE 0xFFFFFFFEu         /* counts only */
+#define UNKNOWN_BYTE 0xFFFFFFFFu
+
+typedef struct block {
+    uint32_t address, end;
+    uint64_t count, taken, sequential; /* not yet settled; sequential: entered by falling through */
+    uint32_t size, instructions, index; /* index in the probe's table */
+    uint32_t cycles_q8, taken_q8, entry_q8;
+    int branches, touched;
+    struct block *next; /* in its bucket */
+} block;
+
+typedef struct insn {
+    uint32_t base, span; /* accesses that `hits` counts: [base, base+span) */
+    uint64_t hits;
+    struct tb *tb;
+    uint32_t address, index;
+    uint32_t access_bytes; /* 0 until the first access, and always where one instruction both loads and stores */
+    int stores, atomic;
+    uint32_t counter; /* region of [base, base+span) */
+    struct insn *next_active;
+} insn;
+
+typedef struct tb {
+    block *block;
+    insn *insns;
+    uint32_t instructions;
+    uint8_t code[];
+} tb;
+
+typedef struct {
+    uint32_t id, address;
+    int partner; /* the other end of the window where both are addresses, else -1 */
+    int armed;
+} edge;
+
+typedef struct {
+    uint64_t count, taken, stalls_q8, branches_q8;
+} counts;
+
+static em_probe *probe;
+static uint8_t page_kind[1u << (32 - PAGE_SHIFT)];
+static edge edges[MAX_EDGES];
+static unsigned edge_count;
+static struct {
+    uint32_t store, load, poll;
+} uarts[MAX_UARTS];
+static unsigned uart_count, uart_edges = 1, count_memory = 1;
+static int riscv; /* whose atomic instructions load and store */
+static struct {
+    uint32_t base, size, offset;
+} moved[MAX_UARTS * 4]; /* addresses as the timed platform has them, where the machine's map is another one */
+static unsigned moved_count;
+static uint32_t *memory_config;
+static size_t memory_words;
+
+static block *buckets[BUCKETS];
+static counts *sent; /* per block of the table: what the host has been told */
+static uint32_t sent_room;
+static const tb *current_tb;
+static block *current, *rest; /* what runs; what a split left to run */
+static uint32_t expected;     /* where control falls through to */
+static block **touched;       /* blocks and instructions with counts to settle */
+static size_t touched_count, touched_room;
+static insn *active;
+static struct {
+    uint32_t base, size, counter;
+} memories[MAX_MEMORIES];
+static unsigned memory_count;
+static uint64_t idle_ns;
+static uint32_t idles;
+
+uint32_t plugin_pc(void) { return current ? current->address : 0; }
+
+static void *must(void *memory) {
+    if (!memory) abort();
+    return memory;
+}
+
+/* ---- records ------------------------------------------------------------------------------------------------- */
+
+static void send_block_counts(void) {
+    if (sent_room < probe->blocks) {
+        sent = must(realloc(sent, probe->blocks * 2 * sizeof *sent));
+        memset(sent + sent_room, 0, (probe->blocks * 2 - sent_room) * sizeof *sent);
+        sent_room = probe->blocks * 2;
+    }
+    for (uint32_t i = 0; i < probe->blocks; i++) {
+        counts now = {probe->count[i], probe->taken[i], probe->stalls_q8[i], probe->branches_q8[i]};
+        counts *old = &sent[i];
+        if (now.count == old->count && now.taken == old->taken && now.branches_q8 == old->branches_q8) continue;
+        link_word(i), link_word(0);
+        link_long(now.count - old->count), link_long(now.taken - old->taken);
+        link_long(now.stalls_q8 - old->stalls_q8), link_long(now.branches_q8 - old->branches_q8);
+        *old = now;
+    }
+}
+
+/* Hand what was counted here to the probe. */
+static void settle(void) {
+    for (size_t i = 0; i < touched_count; i++) {
+        block *b = touched[i];
+        uint64_t branches_q8 = b->taken * b->taken_q8 + (b->count - b->sequential) * b->entry_q8;
+        probe->count[b->index] += b->count, probe->taken[b->index] += b->taken;
+        probe->branches_q8[b->index] += branches_q8;
+        probe->instructions += b->count * b->instructions;
+        probe->cycles_q8 += b->count * b->cycles_q8 + branches_q8;
+        b->count = b->taken = b->sequential = 0, b->touched = 0;
+    }
+    touched_count = 0;
+    for (insn *i = active, *next; i; i = next) {
+        em_region_count *r = &probe->region[i->counter];
+        next = i->next_active;
+        if (i->stores) r->writes += i->hits, r->bytes_written += i->hits * i->access_bytes;
+        else r->reads += i->hits, r->bytes_read += i->hits * i->access_bytes;
+        i->hits = 0, i->span = 0, i->next_active = NULL;
+    }
+    active = NULL;
+}
+
+/* Everything counted: totals so far, and per block since the last edge. */
+static void send_edge(uint32_t type, uint32_t id, uint32_t value) {
+    settle();
+    uint64_t counters[64];
+    size_t n = probe->memory ? em_counters(probe->memory, counters, 64) : 0;
+    if (n > 64) n = 64;
+    link_begin(type);
+    link_word(id), link_word(value), link_word(idles), link_word(input_late());
+    link_long(probe->cycles_q8), link_long(probe->instructions), link_long(probe->stall_q8), link_long(idle_ns);
+    link_word(probe->regions), link_word((uint32_t)n);
+    link_bytes(probe->region, probe->regions * sizeof *probe->region);
+    link_bytes(counters, n * sizeof *counters);
+    send_block_counts();
+    link_end(1);
+}
+
+static void send_counts(void) { send_edge(EDGE, PLAIN_EDGE, UNKNOWN_BYTE); }
+
+/* ---- counting ------------------------------------------------------------------------------------------------ */
+
+static uint32_t translate(uint32_t address) {
+    for (unsigned i = 0; i < moved_count; i++) {
+        if (address - moved[i].base < moved[i].size) return address + moved[i].offset;
+    }
+    return address;
+}
+
+static block *find_block(uint32_t address, uint32_t size, uint32_t instructions, uint32_t last, const uint8_t *code) {
+    block **bucket = &buckets[(address >> 1) * 2654435761u >> 18];
+    for (block *b = *bucket; b; b = b->next) {
+        if (b->address == address && b->size == size) return b;
+    }
+    block *b = must(calloc(1, sizeof *b));
+    uint32_t price[4];
+    b->address = address, b->size = size, b->instructions = instructions, b->index = probe->blocks;
+    link_begin(BLOCK);
+    link_word(b->index), link_word(address), link_word(size), link_word(instructions), link_bytes(code, size);
+    link_end(1);
+    link_price(price);
+    b->end = address + size, b->branches = price[3] != 0;
+    b->cycles_q8 = price[0], b->taken_q8 = price[1], b->entry_q8 = price[2];
+    b->next = *bucket, *bucket = b;
+    em_block_spec spec = {.address = translate(address),
+                          .size = size,
+                          .instructions = instructions,
+                          .cycles_q8 = price[0],
+                          .taken_q8 = price[1],
+                          .entry_q8 = price[2],
+                          .branch_kind = price[3],
+                          .branch_address = translate(last)};
+    if (em_probe_add_block(probe, &spec, NULL, NULL, NULL) < 0) abort();
+    return b;
+}
+
+static void touch(block *b) {
+    if (b->touched) return;
+    b->touched = 1;
+    if (touched_count == touched_room) {
+        touched_room = touched_room * 2 + 1024;
+        touched = must(realloc(touched, touched_room * sizeof *touched));
+    }
+    touched[touched_count++] = b;
+}
+
+static void enter_probe(block *b) {
+    /* Left elsewhere than by a branch: an exception was taken. */
+    if (current && !current->branches && expected != b->address) em_probe_break(probe, 0);
+    em_probe_enter(probe, translate(b->address), b->size);
+    current = b;
+    expected = b->end;
+}
+
+static inline void enter(block *b) {
+    block *from = current;
+    if (probe->memory) {
+        enter_probe(b);
+        return;
+    }
+    if (!b->touched) touch(b);
+    b->count++;
+    if (b->address == expected) {
+        b->sequential++;
+    } else if (from && from->branches) {
+        if (!from->touched) touch(from);
+        from->taken++;
+    }
+    current = b;
+    expected = b->end;
+}
+
+static void on_block(unsigned int vcpu, void *user) {
+    (void)vcpu;
+    current_tb = user;
+    enter(current_tb->block);
+}
+
+static block *part_of(const tb *t, uint32_t from, uint32_t to) {
+    uint32_t base = t->block->address, start = t->insns[from].address;
+    uint32_t stop = to < t->instructions ? t->insns[to].address : base + t->block->size;
+    return find_block(start, stop - start, to - from, t->insns[to - 1].address, t->code + (start - base));
+}
+
+/* Take back from the counts what the running TB has not executed yet: instruction `index`, which is not its first, and
+ * those after it. Returns where such a rest exists; enter(rest) counts it again. */
+static int split(uint32_t index) {
+    const tb *t = current_tb;
+    uint32_t from = 0, to;
+    while (from < t->instructions && t->insns[from].address < current->address) from++;
+    to = from + current->instructions;
+    if (index >= to || index <= from) return 0;
+    block *head = part_of(t, from, index);
+    rest = part_of(t, index, to);
+    settle();
+    em_probe_split(probe, current->index, head->index);
+    current = head;
+    expected = head->end;
+    return 1;
+}
+
+/* An edge just before the running instruction. Before the first of a block the counts are sent as if it had not been
+ * entered, but for the branch to it. */
+static void edge_before(const insn *i, uint32_t id, uint32_t value) {
+    if (i->address == current->address) {
+        settle();
+        probe->count[current->index]--, probe->instructions -= current->instructions;
+        probe->cycles_q8 -= current->cycles_q8;
+        send_edge(EDGE, id, value);
+        probe->count[current->index]++, probe->instructions += current->instructions;
+        probe->cycles_q8 += current->cycles_q8;
+        return;
+    }
+    int more = split(i->index);
+    send_edge(EDGE, id, value);
+    if (more) enter(rest);
+}
+
+static void on_edge(unsigned int vcpu, void *user) {
+    (void)vcpu;
+    const insn *i = user;
+    uint8_t hit[MAX_EDGES];
+    for (unsigned e = 0; e < edge_count; e++) hit[e] = edges[e].address == i->address && edges[e].armed;
+    for (unsigned e = 0; e < edge_count; e++) {
+        if (!hit[e]) continue;
+        if (edges[e].partner >= 0) edges[e].armed = 0, edges[edges[e].partner].armed = 1;
+        edge_before(i, edges[e].id, UNKNOWN_BYTE);
+    }
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------- */
+
+/* Where QEMU left the running TB at this access and ran the instruction on its own, what follows was not executed. */
+static const insn *where(const insn *i) {
+    if (i->tb == current_tb) return i;
+    for (uint32_t k = 0; k < current_tb->instructions; k++) {
+        if (current_tb->insns[k].address == i->address) {
+            split(k + 1);
+            return &current_tb->insns[k];
+        }
+    }
+    return i;
+}
+
+static void console_access(const insn *i, qemu_plugin_meminfo_t info, uint32_t address, int is_write) {
+    for (unsigned u = 0; u < uart_count; u++) {
+        if (is_write && address == uarts[u].store) {
+            uint32_t value = UNKNOWN_BYTE;
+#if EMULAB_PLUGIN_API >= 4
+            value = qemu_plugin_mem_get_value(info).data.u8;
+#else
+            (void)info;
+#endif
+            input_stored();
+            if (uart_edges) edge_before(i, UART_EDGE, value);
+        } else if (!is_write && address == uarts[u].load && input_loaded()) {
+            continue;
+        } else if (!is_write && address == uarts[u].poll) {
+            input_polled(send_counts);
+        }
+    }
+}
+
+/* The first access of an instruction since the last edge, or one outside the memory of the one before. */
+static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t address) {
+    uint32_t bytes = i->access_bytes;
+    if (!bytes) {
+        bytes = 1u << qemu_plugin_mem_size_shift(info);
+        i->stores = qemu_plugin_mem_is_store(info);
+        if (!i->atomic) i->access_bytes = bytes;
+    }
+    if (page_kind[address >> PAGE_SHIFT] != MEMORY) {
+        const insn *at = where(i);
+        em_probe_access(probe, i->address, address, bytes, i->stores);
+        if (page_kind[address >> PAGE_SHIFT] == CONSOLE) console_access(at, info, address, i->stores);
+        return;
+    }
+    em_probe_access(probe, translate(i->address), translate(address), bytes, i->stores);
+    if (probe->memory || i->atomic || i->span) return;
+    for (unsigned m = 0; m < memory_count; m++) {
+        if (address - memories[m].base >= memories[m].size) continue;
+        i->base = memories[m].base, i->span = memories[m].size, i->counter = memories[m].counter;
+        i->next_active = active, active = i;
+    }
+}
+
+static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *user) {
+    (void)vcpu;
+    insn *i = user;
+    if ((uint32_t)vaddr - i->base < i->span) i->hits++;
+    else access_elsewhere(i, info, (uint32_t)vaddr);
+}
+
+/* ---- what QEMU calls ----------------------------------------------------------------------------------------- */
+
+static size_t code_of(const struct qemu_plugin_insn *q, uint8_t *to, size_t size) {
+#if EMULAB_PLUGIN_API >= 3
+    return qemu_plugin_insn_data(q, to, size);
+#else
+    memcpy(to, qemu_plugin_insn_data(q), size);
+    return size;
+#endif
+}
+
+static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
+    (void)id;
+    size_t n = qemu_plugin_tb_n_insns(q), size = 0;
+    for (size_t k = 0; k < n; k++) size += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(q, k));
+    if (!n) return;
+    tb *t = must(malloc(sizeof *t + size));
+    insn *list = must(calloc(n, sizeof *list));
+    t->insns = list, t->instructions = (uint32_t)n;
+    size_t at = 0;
+    for (size_t k = 0; k < n; k++) {
+        struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
+        list[k].tb = t, list[k].index = (uint32_t)k;
+        list[k].address = (uint32_t)qemu_plugin_insn_vaddr(qi);
+        at += code_of(qi, t->code + at, qemu_plugin_insn_size(qi));
+        list[k].atomic = riscv && (t->code[at - qemu_plugin_insn_size(qi)] & 0x7F) == 0x2F;
+    }
+    t->block = find_block(list[0].address, (uint32_t)size, (uint32_t)n, list[n - 1].address, t->code);
+    qemu_plugin_register_vcpu_tb_exec_cb(q, on_block, QEMU_PLUGIN_CB_NO_REGS, t);
+    for (size_t k = 0; k < n; k++) {
+        struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
+        for (unsigned e = 0; e < edge_count; e++) {
+            if (edges[e].address == list[k].address) {
+                qemu_plugin_register_vcpu_insn_exec_cb(qi, on_edge, QEMU_PLUGIN_CB_NO_REGS, &list[k]);
+                break;
+            }
+        }
+        if (count_memory) {
+            qemu_plugin_register_vcpu_mem_cb(qi, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, &list[k]);
+        }
+    }
+}
+
+/* QEMU holds its big lock here: nothing below may wait for its main loop. */
+static void on_idle(qemu_plugin_id_t id, unsigned int vcpu) {
+    (void)id, (void)vcpu;
+    if (input_sleeps()) return;
+    send_counts();
+    link_signal(IDLE, plugin_pc(), 1);
+}
+
+static void on_resume(qemu_plugin_id_t id, unsigned int vcpu) {
+    (void)id, (void)vcpu;
+    uint64_t slept = input_wakes();
+    idle_ns += slept, idles += slept > 0;
+}
+
+static void on_quit(qemu_plugin_id_t id, void *user) {
+    (void)id, (void)user;
+    send_edge(EXIT, 0, UNKNOWN_BYTE);
+}
+
+/* ---- installation -------------------------------------------------------------------------------------------- */
+
+static void mark(uint32_t base, uint32_t size, unsigned kind) {
+    uint64_t last = (uint64_t)base + size - 1;
+    for (uint64_t page = base >> PAGE_SHIFT; page <= last >> PAGE_SHIFT; page++) page_kind[page] = (uint8_t)kind;
+}
+
+/* One line of the configuration: a word and numbers. Returns 0 where it is not understood. */
+static int configure(const char *line) {
+    unsigned a, b, c, d;
+    int partner;
+    if (sscanf(line, "region %x %x %u %u", &a, &b, &c, &d) == 4 && b) {
+        if (em_probe_add_region(probe, translate(a), b, NULL, c, d)) return 0;
+        mark(a, b, d ? DEVICE : MEMORY);
+        if (!d && memory_count < MAX_MEMORIES) {
+            memories[memory_count].base = a, memories[memory_count].size = b, memories[memory_count++].counter = c;
+        }
+    } else if (sscanf(line, "uart %x %x %x", &a, &b, &c) == 3 && uart_count < MAX_UARTS) {
+        uarts[uart_count].store = a, uarts[uart_count].load = b, uarts[uart_count].poll = c;
+        uart_count++;
+        page_kind[a >> PAGE_SHIFT] = page_kind[b >> PAGE_SHIFT] = page_kind[c >> PAGE_SHIFT] = CONSOLE;
+    } else if (sscanf(line, "edge %u %x %d %u", &a, &b, &partner, &d) == 4 && edge_count < MAX_EDGES) {
+        edges[edge_count++] = (edge){.id = a, .address = b, .partner = partner, .armed = (int)d};
+    } else if (sscanf(line, "uart_edges %u", &a) == 1) {
+        uart_edges = a;
+    } else if (sscanf(line, "count_memory %u", &a) == 1) {
+        count_memory = a;
+    } else if (sscanf(line, "moved %x %x %x", &a, &b, &c) == 3 && moved_count < sizeof moved / sizeof *moved) {
+        moved[moved_count].base = a, moved[moved_count].size = b, moved[moved_count++].offset = c;
+    } else if (sscanf(line, "memsim %x", &a) == 1) {
+        memory_config = must(realloc(memory_config, (memory_words + 1) * sizeof *memory_config));
+        memory_config[memory_words++] = a;
+    } else if (!strncmp(line, "memsim end", 10)) {
+        probe->memory = must(em_new(memory_config, memory_words));
+    } else {
+        return 0;
+    }
+    return 1;
+}
+
+static int read_configuration(const char *path) {
+    char line[256];
+    FILE *file = fopen(path, "r");
+    int understood = file != NULL;
+    while (understood && fgets(line, sizeof line, file)) understood = configure(line);
+    if (file) fclose(file);
+    if (!understood) fprintf(stderr, "emulab probe: cannot read its configuration\n");
+    return understood;
+}
+
+static const char *option(int argc, char **argv, const char *name) {
+    size_t length = strlen(name);
+    for (int k = 0; k < argc; k++) {
+        if (!strncmp(argv[k], name, length) && argv[k][length] == '=') return argv[k] + length + 1;
+    }
+    return "";
+}
+
+PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv) {
+    riscv = !strncmp(info->target_name, "riscv", 5);
+    probe = must(em_probe_new());
+    if (!read_configuration(option(argc, argv, "config"))) return -1;
+    if (link_open(atoi(option(argc, argv, "events")), atoi(option(argc, argv, "commands")), option(argc, argv, "input"),
+                  option(argc, argv, "wake"))) {
+        return -1;
+    }
+    qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+    qemu_plugin_register_vcpu_idle_cb(id, on_idle);
+    qemu_plugin_register_vcpu_resume_cb(id, on_resume);
+    qemu_plugin_register_atexit_cb(id, on_quit, NULL);
+    return 0;
+}
