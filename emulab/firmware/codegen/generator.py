@@ -12,7 +12,7 @@ from emulab.firmware.codegen.arena import ArenaPlan
 from emulab.firmware.codegen.emit import constants_file, header_file, source_file
 from emulab.firmware.codegen.graph import Graph, Op, Subgraph, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered
-from emulab.firmware.codegen.memory import plan_memory
+from emulab.firmware.codegen.memory import plan_memory, spare_bytes
 from emulab.firmware.codegen.registry import SUPPORTED_OPS
 from emulab.firmware.codegen.target import KernelTarget
 from emulab.firmware.codegen.tflite_reader import read_model
@@ -104,7 +104,7 @@ def generate_from_graph(
     for i in (*main.inputs, *main.outputs):
         if main.tensors[i].is_constant:
             raise InputError(f"graph input or output {main.tensors[i].name!r} is a constant")
-    ctx = Context(graph, main, target)
+    ctx = Context(graph, main, target, spare=spare_bytes(main))
     lowered = [_lower(ctx, op) for op in main.ops]
     memory = plan_memory(main, lowered, preserve_input=preserve_input)
     layers = tuple(_layer(main, op, low) for op, low in zip(main.ops, lowered, strict=True))

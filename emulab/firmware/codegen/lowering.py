@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MIN_SPARE_BYTES = 4096
+"""Scratch that is always granted: a fraction of what the reference interpreter itself needs besides tensors."""
+
+
 @dataclass
 class Lowered:
     """C of one operator: a function body, the kernels it calls, the buffers it may share.
@@ -52,6 +56,8 @@ class Context:
     variables: dict[str, Tensor] = field(default_factory=dict)
     handles: dict[int, str] = field(default_factory=dict)
     prefix: str = ""
+    spare: dict[int, int] = field(default_factory=dict)
+    """Per operator, the arena bytes no tensor needs while it runs."""
     _symbols: dict[tuple[str, int], str] = field(default_factory=dict)
     _weights: int = 0
 
@@ -89,6 +95,10 @@ class Context:
     def scratch(self, op: Op) -> str:
         """C expression for the operator's scratch buffer."""
         return f"EMULAB_{self.prefix.upper()}S{op.index}"
+
+    def spare_bytes(self, op: Op) -> int:
+        """Scratch an operator may use to be faster without making the arena much larger."""
+        return max(self.spare.get(op.index, 0), MIN_SPARE_BYTES)
 
     def constant(self, name: str, c_type: str, values: NDArray[np.generic], comment: str = "") -> str:
         """Add a const array; returns its symbol."""

@@ -87,6 +87,24 @@ def plan_memory(graph: Subgraph, lowered: list[Lowered], *, preserve_input: bool
     return MemoryPlan(plan(requests), {i: f"t{find(i)}" for i in first})
 
 
+def spare_bytes(graph: Subgraph) -> dict[int, int]:
+    """Per operator, the bytes by which the tensors alive during it stay below the most that are alive at any time."""
+    first: dict[int, int] = {i: 0 for i in graph.inputs}
+    last: dict[int, int] = {}
+    for op in graph.ops:
+        for o in op.outputs:
+            first.setdefault(o, op.index)
+            last[o] = op.index
+        last.update({i: op.index for i in op.inputs if i is not None})
+    last.update({o: len(graph.ops) for o in graph.outputs})
+    live = [0] * len(graph.ops)
+    for i, start in first.items():
+        if not _elsewhere(graph, i):
+            for t in range(start, min(last.get(i, start) + 1, len(live))):
+                live[t] += graph.tensors[i].bytes
+    return {t: max(live) - n for t, n in enumerate(live)}
+
+
 def _elsewhere(graph: Subgraph, index: int) -> bool:
     """Whether a tensor has no place in the arena: constants and handles of variables."""
     tensor = graph.tensors[index]

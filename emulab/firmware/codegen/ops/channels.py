@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulab.errors import InputError
-from emulab.firmware.codegen.fixed_point import Multiplier, quantize_multiplier, wrap32
+from emulab.firmware.codegen.fixed_point import Multiplier, quantize_multiplier, scale, wrap32
 from emulab.firmware.codegen.graph import Tensor
 from emulab.firmware.codegen.lowering import quantised
 
@@ -65,15 +65,28 @@ def channel_table(
 
     w = weights.astype(np.int64)
     folded = [wrap32(b - x_zero * int(s)) for b, s in zip(bias, w.sum(axis=1), strict=True)]
-    reach = [abs(f) + 128 * int(m) for f, m in zip(folded, np.abs(w).sum(axis=1), strict=True)]
-    shifts = [m.shift if m.value else -1 for m in multipliers]
-    fast = all(r < 2**30 for r in reach) and all(-MAX_FAST_SHIFT <= s <= -1 for s in shifts)
-    table = np.zeros((len(bias), 4), np.int32)
+    above = (127 * np.maximum(w, 0) - 128 * np.minimum(w, 0)).sum(axis=1)
+    below = (127 * np.minimum(w, 0) - 128 * np.maximum(w, 0)).sum(axis=1)
+    relu = act[0] >= y_zero
+    shift_out = y_zero + 127 - act[1]
+    fast = np.zeros((len(bias), 4), np.int32)
+    exact = np.zeros((len(bias), 4), np.int32)
+    all_fast = True
     for i, (f, m) in enumerate(zip(folded, multipliers, strict=True)):
-        if fast:
-            right = -shifts[i]
-            table[i] = (f, m.value, (1 << (right - 1)) + (y_zero << right), right)
+        low, high = f + int(below[i]), f + int(above[i])
+        exact[i] = (f, m.value, 0, m.shift)
+        room = 2**31 >> max(m.shift, 0)
+        if -room <= low and high < room:  # nothing wraps around
+            ends = [min(max(scale(a, m) + y_zero, act[0]), act[1]) for a in (low, high)]
+            if ends[0] == ends[1]:  # a channel that trained to a constant, often with an extreme multiplier
+                fast[i] = (f, 0, (ends[0] + 127 - act[1]) << 1, 1)
+                continue
+        right = -m.shift
+        small = -(2**30) < low and high < 2**30
+        if small and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
+            fast[i] = (f, m.value, ((1 << right) >> 1) + (shift_out << right), right)
         else:
-            table[i] = (f, m.value, 0, m.shift)
-    mode = EXACT if not fast else (FAST_RELU if act[0] >= y_zero else FAST)
-    return Channels(table, mode)
+            all_fast = False
+    if not all_fast:
+        return Channels(exact, EXACT)
+    return Channels(fast, FAST_RELU if relu else FAST)

@@ -8,7 +8,7 @@ from emulab.errors import InputError
 from emulab.firmware.codegen.fixed_point import activation_range, padding
 from emulab.firmware.codegen.graph import DType, Op, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, require_rank, require_shape, struct
-from emulab.firmware.codegen.ops.channels import bias_values, channel_table, convolution_multipliers
+from emulab.firmware.codegen.ops.channels import EXACT, bias_values, channel_table, convolution_multipliers
 from emulab.firmware.codegen.options import ConvOptions
 from emulab.firmware.codegen.target import KernelTarget
 
@@ -28,32 +28,55 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)
     out_c = y.shape[3]
-    multipliers = convolution_multipliers(x, w, y, out_c, 0)
     taps = int(w.elements // out_c)
-    macs = y.elements * taps
     act = activation_range(_options(op).activation, y)
-    weights = w.array()
-    table = channel_table(
-        weights.reshape(out_c, taps),
+    weights = w.array().reshape(out_c, taps)
+    channels = channel_table(
+        weights,
         bias_values(ctx.optional(op, 2), out_c),
-        multipliers,
+        convolution_multipliers(x, w, y, out_c, 0),
         x.zero_point,
         y.zero_point,
         act,
     )
-    kernel, packed, scratch = _conv_kernel(ctx, geometry, weights)
-    lines = _params(ctx, op, geometry, packed, table.table, table.mode, x, y, act)
-    lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op) if scratch else '0'});")
-    return Lowered(lines, (_conv_source(ctx.target),), macs, scratch)
+    if ctx.target is KernelTarget.ARM_DSP:
+        groups = out_c // geometry["group_out_c"]
+        steps = -(-taps // 4)
+        group_channels = -(-geometry["group_out_c"] // 4) * 4
+        # Widened weights of one channel are 8 * steps bytes; the rest is a pixel pair and two border windows.
+        affordable = (ctx.spare_bytes(op) - 24 * steps) // (8 * steps) // 4 * 4
+        chunk = min(max(4, affordable), group_channels)
+        chunk = -(-group_channels // -(-group_channels // chunk)) + 3 & ~3
+        geometry |= {"steps": steps, "chunk": chunk}
+        packed, table = pack_dsp(weights, groups, steps), _pad_groups(channels.table, groups)
+        source, kernel, scratch = ("conv_s8_dsp.c", "dsp_block.c"), "emulab_conv_s8_dsp", 8 * steps * (chunk + 3) + 8
+    else:
+        packed, table = weights, channels.table
+        source, kernel, scratch = ("conv_s8.c",), "emulab_conv_s8", 2 * taps
+    lines = _params(ctx, op, geometry, packed, table, channels.mode, x, y, act)
+    lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
+    return Lowered(lines, source, y.elements * taps, scratch)
 
 
-def _conv_source(target: KernelTarget) -> str:
-    return "conv_s8.c"
+def pack_dsp(weights: NDArray[np.generic], groups: int, steps: int) -> NDArray[np.generic]:
+    """[out_c, taps] to [out_c / 4, steps, 4 channels, 4 taps], zeros where a group or the taps are no multiple of 4."""
+    import numpy as np
+
+    out_c, taps = weights.shape
+    per_group = out_c // groups
+    padded = np.zeros((groups, -(-per_group // 4) * 4, steps * 4), np.int8)
+    padded[:, :per_group, :taps] = weights.reshape(groups, per_group, taps)
+    return np.ascontiguousarray(padded.reshape(-1, 4, steps, 4).transpose(0, 2, 1, 3))
 
 
-def _conv_kernel(ctx: Context, g: dict[str, int], weights: NDArray[np.generic]) -> tuple[str, NDArray[np.generic], int]:
-    patch = g["kernel_h"] * g["kernel_w"] * g["group_in_c"]
-    return "emulab_conv_s8", weights, 2 * patch
+def _pad_groups(table: NDArray[np.int32], groups: int) -> NDArray[np.int32]:
+    """The channel table with every group filled up to a multiple of 4 channels."""
+    import numpy as np
+
+    per_group = len(table) // groups
+    padded = np.zeros((groups, -(-per_group // 4) * 4, 4), np.int32)
+    padded[:, :per_group] = table.reshape(groups, per_group, 4)
+    return padded.reshape(-1, 4)
 
 
 def lower_depthwise(ctx: Context, op: Op) -> Lowered:
@@ -76,10 +99,38 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
-    scratch = taps * POINTER_BYTES + x.shape[3]
+    source, kernel, scratch = "depthwise_s8.c", "emulab_depthwise_s8", taps * POINTER_BYTES + x.shape[3]
+    if ctx.target is KernelTarget.ARM_DSP and _planar(geometry, act, table.mode):
+        source, kernel = "depthwise_s8_dsp.c", "emulab_depthwise_3x3_s8_dsp"
+        weights = pack_planar(weights.reshape(3, 3, out_c))
+        # Aligned words may reach 2 bytes past the last window of a row.
+        pitch = -(-((geometry["out_w"] - 1) * geometry["stride_w"] + 4) // 4) * 4
+        pitch = max(pitch, -(-(geometry["pad_w"] + geometry["in_w"]) // 4) * 4)
+        affordable = (ctx.spare_bytes(op) - 4) // (4 * pitch)
+        rows = max(1, min(geometry["out_h"], (affordable - 3) // geometry["stride_h"] + 1))
+        rows = -(-geometry["out_h"] // -(-geometry["out_h"] // rows))
+        geometry |= {"strip_rows": rows, "pitch": pitch}
+        scratch = 4 * ((rows - 1) * geometry["stride_h"] + 3) * pitch + 4
     lines = _params(ctx, op, geometry, weights, table.table, table.mode, x, y, act)
-    lines.append(f"emulab_depthwise_s8(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
-    return Lowered(lines, ("depthwise_s8.c",), y.elements * taps, scratch)
+    lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
+    return Lowered(lines, (source,), y.elements * taps, scratch)
+
+
+def _planar(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:
+    """Whether the kernel that works on channel planes fits."""
+    window = [g["kernel_h"], g["kernel_w"], g["dilation_h"], g["dilation_w"], g["group_out_c"]]
+    stride = g["stride_h"] == g["stride_w"] and g["stride_w"] in (1, 2)
+    return window == [3, 3, 1, 1, 1] and stride and g["out_c"] % 4 == 0 and act == (-128, 127) and mode != EXACT
+
+
+def pack_planar(weights: NDArray[np.generic]) -> NDArray[np.generic]:
+    """[3, 3, channels] to int16 [channels, 10]: the outer pairs of the three rows, then the middle column and a 0."""
+    import numpy as np
+
+    w = weights.astype(np.int16)
+    zero = np.zeros_like(w[0, 0])
+    order = [w[0, 0], w[0, 2], w[1, 0], w[1, 2], w[2, 0], w[2, 2], w[0, 1], w[1, 1], w[2, 1], zero]
+    return np.ascontiguousarray(np.stack(order, axis=1)).view(np.int8)
 
 
 def _options(op: Op) -> ConvOptions:

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-/* Per output channel. With `fast` requantisation `shift` is the right shift and `round` the rounding term plus the
- * output zero point, shifted left by it; otherwise `shift` is the signed shift of the specification. */
+/* Per output channel. In the fast modes `shift` is a right shift, and `round` is half a unit plus the output zero point
+ * plus 127 - act_max, all shifted left by it; otherwise `shift` is the signed shift of the specification. */
 typedef struct {
     int32_t bias; /* minus input zero point times the sum of the channel's weights */
     int32_t multiplier;
@@ -31,13 +31,16 @@ typedef struct {
     int32_t batches, group_in_c, group_out_c; /* channels per group; of a depthwise layer: depth multiplier last */
     int32_t in_zero, out_zero, act_min, act_max;
     int32_t requant;
-    int32_t strip_rows; /* depthwise: output rows per pass over a channel plane */
+    int32_t steps;      /* DSP: words of inputs per pixel, of each channel's weights */
+    int32_t chunk;      /* DSP: output channels whose weights are in RAM at once, a multiple of 4 */
+    int32_t strip_rows; /* DSP, depthwise: output rows per pass over four channel planes */
+    int32_t pitch;      /* DSP, depthwise: bytes per row of a plane */
 } emulab_conv_s8_params;
 
 void emulab_conv_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
-void emulab_conv_1x1_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
-void emulab_depthwise_3x3_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 typedef struct {
     const int8_t *weights;

@@ -19,14 +19,15 @@ static inline int32_t emulab_requant_fast(int32_t acc, const emulab_channel *c)
     return (x + (x >> 31) + c->round) >> c->shift;
 }
 
+/* The fast modes leave the result high by 127 - act_max, so that saturation to int8 clamps it from above. */
 static inline int8_t emulab_requant_s8(int32_t acc, const emulab_channel *c, int32_t mode, int32_t zero, int32_t low,
                                        int32_t high)
 {
     int32_t x;
     if (mode == EMULAB_REQUANT_FAST_RELU) {
-        x = emulab_requant_fast_relu(acc, c);
+        x = emulab_requant_fast_relu(acc, c) - 127 + high;
     } else if (mode == EMULAB_REQUANT_FAST) {
-        x = emulab_requant_fast(acc, c);
+        x = emulab_requant_fast(acc, c) - 127 + high;
     } else {
         x = emulab_scale(acc, c->multiplier, c->shift) + zero;
     }
