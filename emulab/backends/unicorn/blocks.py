@@ -1,0 +1,67 @@
+"""Describe basic blocks to the probe as the core first meets them: static cost, address program, marks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emulab.probe import core as probe_core
+from emulab.probe.recipes import Recipe, arm_recipe, riscv_recipe
+from emulab.timing import load_timing
+
+if TYPE_CHECKING:
+    from emulab.backends.unicorn.machine import Machine
+
+
+class BlockTable:
+    """What is known of each block beyond the probe's own table, by index."""
+
+    def __init__(self, machine: Machine) -> None:
+        import capstone
+
+        self.machine = machine
+        self.timing = load_timing(machine.platform)
+        self.edges: set[int] = set()
+        self.addresses: list[int] = []
+        self.sizes: list[int] = []
+        self.instructions: list[int] = []
+        self.offsets: list[tuple[int, ...]] = []
+        self.flags: list[int] = []
+        self.inside_it: set[int] = set()
+        """Blocks that end inside an IT block: no interrupt is taken after them."""
+        isa = machine.platform.core.isa
+        if isa.startswith("arm"):
+            mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS
+            if isa.startswith("armv8"):
+                mode |= capstone.CS_MODE_V8
+            self._decoder: Any = capstone.Cs(capstone.CS_ARCH_ARM, mode)
+            self._recipe = arm_recipe
+        else:
+            self._decoder = capstone.Cs(capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC)
+            self._recipe = riscv_recipe
+
+    def mark(self, address: int) -> None:
+        """Stop before the block that starts at *address* runs, now and whenever it is met."""
+        self.edges.add(address)
+        for index, known in enumerate(self.addresses):
+            if known == address:
+                self.machine.probe.mark(index, set_flags=probe_core.BLOCK_EDGE)
+
+    def describe(self, address: int, size: int) -> int:
+        """Add the block of *size* bytes at *address*; returns its index."""
+        code = self.machine.peek(address, size)
+        cost = self.timing.block(address, code)
+        instructions = list(self._decoder.disasm_lite(code, address))
+        covered = sum(i[1] for i in instructions)
+        recipe = self._recipe(address, instructions, code) if covered == size else Recipe(stores=True)
+        flags = probe_core.BLOCK_EDGE if address in self.edges else 0
+        index = self.machine.probe.add_block(address, size, cost, recipe, flags)
+        if recipe.open_predicate:
+            self.inside_it.add(index)
+        self.addresses.append(address)
+        self.sizes.append(size)
+        self.instructions.append(cost.instructions)
+        self.offsets.append(cost.offsets)
+        self.flags.append(flags | (probe_core.BLOCK_SLEEPS if recipe.sleeps else 0))
+        if recipe.stores:
+            self.flags[-1] |= probe_core.BLOCK_STORES
+        return index

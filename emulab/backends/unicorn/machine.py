@@ -1,0 +1,451 @@
+"""The embedded machine: a core in Unicorn, its memories and peripherals, all on one SimPy clock.
+
+The CPU is a SimPy process. It runs until the next event on the clock (or a quantum), counted in cycles by the probe;
+seconds are ``base + (cycles - base_cycles) / core_hz``, re-based whenever the firmware changes the core clock. Cycles
+include sleep: they are the time line, and what was slept is kept in ``idle_q8``.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import simpy
+
+from emulab.backends.unicorn.clocks import ClockTree
+from emulab.backends.unicorn.console import Console
+from emulab.backends.unicorn.engine import Engine, Memory
+from emulab.backends.unicorn.peripherals import Peripheral, RegisterFile, peripheral_class
+from emulab.backends.unicorn.polling import PollSkipper
+from emulab.errors import FirmwareFault, InputError
+from emulab.probe import core as probe_core
+from emulab.probe.core import ProbeCore
+
+if TYPE_CHECKING:
+    from emulab.backends.unicorn.blocks import BlockTable
+    from emulab.backends.unicorn.core import Core
+    from emulab.firmware.image import Image
+    from emulab.model.platform import Platform
+
+QUANTUM_S = 5e-3
+"""Longest stretch the CPU runs between two looks at the outside world."""
+
+MEMORY_PARAMETERS = {
+    "wait_states": 0,
+    "prefetch": 1,
+    "icache": 2,
+    "dcache": 3,
+    "icache_invalidate": 4,
+    "dcache_invalidate": 5,
+}
+
+
+class Event:
+    """Something due at a virtual time; it can be called off."""
+
+    __slots__ = ("action", "cancelled")
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self.action, self.cancelled = action, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def __call__(self, _event: object = None) -> None:
+        if not self.cancelled:
+            self.action()
+
+
+class Machine:
+    """A board, ready to run one image. ``env`` is the SimPy environment; its time unit is the second."""
+
+    def __init__(self, platform: Platform, image: Image, profile: bool = True) -> None:
+        from emulab.backends.unicorn.blocks import BlockTable
+        from emulab.backends.unicorn.core import make_core
+        from emulab.timing.memory import memory_config
+
+        self.platform, self.image = platform, image
+        self.env = simpy.Environment()
+        self.notes: list[str] = []
+        self._noted: set[str] = set()
+        self.probe = ProbeCore(list(memory_config(platform)) if profile else None)
+        self.face = self.probe.face
+        self.engine = Engine(platform, self.probe)
+        self.region_names: list[str] = []
+        self.memories: list[tuple[int, int, Memory, int]] = []  # base, size, memory, offset of base in memory
+        self._map_memories()
+        self._load(image)
+        self.core_hz = 1.0
+        self.base_s, self.base_q8, self.idle_q8 = 0.0, 0, 0
+        self._access_q8: int | None = None
+        self.error: BaseException | None = None
+        self.power_listeners: list[Callable[[str, str, float], None]] = []
+        self.clock_listeners: list[Callable[[float, float], None]] = []
+        self.watchers: dict[str, list[Callable[[int, int], None]]] = {}
+        self.pin_listeners: list[Callable[[str, float, bool], None]] = []
+        self.on_edge: Callable[[int], None] | None = None
+        self.interrupts = 0
+        self.serial_ports: dict[str, Any] = {}
+        self.dma_controllers: list[Any] = []
+        self.exti: Any = None
+        self.blocked = ""
+        """What the CPU polls when no event can ever change it; empty while it runs."""
+
+        self.last_lines: Callable[[], list[str]] = list
+        self.console = Console(self, platform.board.console.peripheral)
+        self.peripherals: dict[str, Peripheral] = {}
+        self._bases: list[int] = []
+        self._by_base: list[tuple[int, int, Peripheral]] = []
+        for name, spec in platform.soc.peripherals.items():
+            self.peripherals[name] = peripheral_class(spec.type)(self, name, spec)
+        self.clocks = ClockTree(platform.soc.clocks, platform.board.clocks, self.register_value)
+        self.core: Core = make_core(self)
+        self._map_devices()
+        self._apply_clock()
+        for peripheral in self.peripherals.values():
+            peripheral.start()
+        self.poll = PollSkipper(self)
+        self.table: BlockTable = BlockTable(self)
+        self._wake: simpy.Event | None = None
+        self.core.reset()
+        self.env.process(self._cpu())
+
+    # -- memory ---------------------------------------------------------------------------------------------
+
+    def _map_memories(self) -> None:
+        for name, memory in self.platform.soc.memories.items():
+            size = (memory.size_bytes + 0xFFF) & ~0xFFF
+            content = Memory(size, memory.fill)
+            for offset, word in memory.data.items():
+                content.view[offset : offset + 4] = (word & 0xFFFFFFFF).to_bytes(4, "little")
+            counter = self._region(name)
+            bases = [memory.base, *memory.aliases]
+            for alias in self.platform.soc.aliases:
+                offset = memory.base - alias["target"]
+                if 0 <= offset < alias["size_bytes"]:
+                    bases.append(alias["base"] + offset)
+            for base in dict.fromkeys(bases):
+                self.engine.map_memory(base, content, size, memory.kind not in ("flash", "rom"))
+                self.probe.add_region(base, size, content.address, counter)
+                self.memories.append((base, size, content, 0))
+        self.memories.sort(key=lambda m: m[0])
+
+    def _region(self, name: str) -> int:
+        if name not in self.region_names:
+            self.region_names.append(name)
+        return self.region_names.index(name)
+
+    def _load(self, image: Image) -> None:
+        for address, data in image.segments:
+            found = self._memory_at(address, len(data))
+            if found is None:
+                names = ", ".join(
+                    f"{n} {m.base:#x}..{m.base + m.size_bytes - 1:#x}" for n, m in self.platform.soc.memories.items()
+                )
+                raise InputError(
+                    f"{image.path}: {len(data)} bytes at {address:#x} are outside the memories of "
+                    f"{self.platform.name} ({names}); is the image for another board?"
+                )
+            memory, offset = found
+            memory.view[offset : offset + len(data)] = data
+
+    def _memory_at(self, address: int, size: int) -> tuple[Memory, int] | None:
+        at = bisect.bisect_right(self.memories, address, key=lambda m: m[0]) - 1
+        if at < 0:
+            return None
+        base, length, memory, _ = self.memories[at]
+        return (memory, address - base) if address + size <= base + length else None
+
+    def peek(self, address: int, size: int) -> bytes:
+        """Bytes of memory at *address*; FirmwareFault where there is none (a bad stack pointer, for example)."""
+        found = self._memory_at(address, size)
+        if found is None:
+            raise self.fault(f"access to {address:#010x}, where there is no memory")
+        memory, offset = found
+        return bytes(memory.view[offset : offset + size])
+
+    def poke(self, address: int, data: bytes) -> None:
+        """Write *data* to memory at *address*, as DMA and exception entry do."""
+        found = self._memory_at(address, len(data))
+        if found is None:
+            raise self.fault(f"access to {address:#010x}, where there is no memory")
+        memory, offset = found
+        memory.view[offset : offset + len(data)] = data
+
+    # -- devices --------------------------------------------------------------------------------------------
+
+    def _map_devices(self) -> None:
+        for peripheral in self.peripherals.values():
+            self.add_device(peripheral.spec.base, peripheral.spec.size_bytes, peripheral)
+        for base, size in self.core.device_ranges():
+            self.engine.map_device(base, size, self._read, self._write)
+            self.probe.add_region(base, size, None, self._region("peripheral"), device=True)
+
+    def add_device(self, base: int, size: int, peripheral: Peripheral) -> None:
+        at = bisect.bisect(self._bases, base)
+        self._bases.insert(at, base)
+        self._by_base.insert(at, (base, base + size, peripheral))
+
+    def device_at(self, address: int) -> tuple[Peripheral, int] | None:
+        at = bisect.bisect(self._bases, address) - 1
+        if at < 0:
+            return None
+        base, end, peripheral = self._by_base[at]
+        return (peripheral, address - base) if address < end else None
+
+    def _read(self, address: int, size: int) -> int:
+        try:
+            self._access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 0)
+            found = self.device_at(address)
+            if found is None:
+                self._unmapped(address, False)
+                return 0
+            value = found[0].read(found[1], size)
+            self.poll.saw_read(address, value, self._access_q8)
+            return value
+        except BaseException as error:
+            self._stop(error)
+            return 0
+        finally:
+            self._access_q8 = None
+
+    def _write(self, address: int, size: int, value: int) -> None:
+        try:
+            self._access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 1)
+            self.poll.saw_write()
+            found = self.device_at(address)
+            if found is None:
+                self._unmapped(address, True)
+                return
+            found[0].write(found[1], size, value)
+        except BaseException as error:
+            self._stop(error)
+        finally:
+            self._access_q8 = None
+
+    def _stop(self, error: BaseException) -> None:
+        self.error = self.error or error
+        self.face.request = 1
+
+    def _unmapped(self, address: int, write: bool) -> None:
+        self.note(f"{'write to' if write else 'read of'} {address & ~3:#010x}: no peripheral is modelled there")
+
+    def unmodelled(self, peripheral: Peripheral, offset: int, write: bool) -> None:
+        """Note once that a register of *peripheral* has no model: it behaves as plain storage."""
+        address = peripheral.spec.base + (offset & ~3)
+        what = "write to" if write else "read of"
+        self.note(
+            f"{what} {peripheral.name}+{offset & ~3:#05x} ({address:#010x}): register not modelled, plain storage"
+        )
+
+    def register_value(self, peripheral: str, name: str) -> int:
+        """Value of a register of a register file, by name."""
+        found = self.peripherals.get(peripheral)
+        if not isinstance(found, RegisterFile) or name not in found.value:
+            raise InputError(f"platform {self.platform.name}: no register {peripheral}.{name}")
+        return found.value[name]
+
+    def register_written(self, peripheral: Peripheral, name: str, old: int, new: int, written: int) -> None:
+        key = f"{peripheral.name}.{name}"
+        for watcher in self.watchers.get(key, ()):
+            watcher(old, new)
+        if old != new and key in self.clocks.depends_on:
+            self._apply_clock()
+
+    def watch(self, register: str, action: Callable[[int, int], None]) -> None:
+        """Call ``action(old, new)`` after each write to *register*, e.g. ``rcc.AHB1ENR``."""
+        self.watchers.setdefault(register, []).append(action)
+
+    def memory_setting(self, name: str, value: int) -> None:
+        """The firmware changed wait states, prefetch or a cache: tell the memory simulator."""
+        if name in MEMORY_PARAMETERS:
+            self.probe.set_memory_parameter(MEMORY_PARAMETERS[name], value)
+
+    def power_state(self, component: str, state: str) -> None:
+        for listener in self.power_listeners:
+            listener(component, state, self.now())
+
+    # -- between peripherals --------------------------------------------------------------------------------
+
+    def bus_read(self, address: int, size: int) -> int:
+        """What a bus master other than the core reads."""
+        found = self.device_at(address)
+        if found is not None:
+            return found[0].read(found[1], size)
+        return int.from_bytes(self.peek(address, size), "little")
+
+    def bus_write(self, address: int, size: int, value: int) -> None:
+        found = self.device_at(address)
+        if found is not None:
+            found[0].write(found[1], size, value)
+        else:
+            self.poke(address, (value & ((1 << (8 * size)) - 1)).to_bytes(size, "little"))
+
+    def dma_request(self, number: int) -> None:
+        """A peripheral asks for one DMA transfer."""
+        for controller in self.dma_controllers:
+            if controller.request(number):
+                return
+
+    def dma_enabled(self) -> None:
+        """A channel was enabled: peripherals that already wait for one ask again."""
+        for port in self.serial_ports.values():
+            update = getattr(port, "_update", None)
+            if update is not None:
+                self.after(0.0, update)
+
+    def pin_changed(self, pin: str, level: bool, by_firmware: bool) -> None:
+        """A pin changed level: tell EXTI and whoever records edges."""
+        if self.exti is not None and pin[2:].isdigit():
+            self.exti.pin_changed(pin[1], int(pin[2:]), level)
+        if by_firmware:
+            for listener in self.pin_listeners:
+                listener(pin, self.now(), level)
+
+    # -- time -----------------------------------------------------------------------------------------------
+
+    def time_of(self, cycles_q8: int) -> float:
+        """Virtual time in seconds of a point on the cycle time line."""
+        return self.base_s + (cycles_q8 - self.base_q8) / (256.0 * self.core_hz)
+
+    def q8_at(self, time_s: float) -> int:
+        """First point on the cycle time line that is not before *time_s*."""
+        if math.isinf(time_s):
+            return probe_core.FOREVER
+        return self.base_q8 + max(0, math.ceil((time_s - self.base_s) * 256.0 * self.core_hz - 1e-3))
+
+    def now(self) -> float:
+        """Virtual time in seconds; within a register access exact to the cycle."""
+        return self.env.now if self._access_q8 is None else self.time_of(self._access_q8)
+
+    def cycles(self) -> int:
+        """Cycles on the time line now, sleep included."""
+        if self._access_q8 is not None:
+            return self._access_q8 >> 8
+        return max(self.face.cycles_q8, self.q8_at(self.env.now)) >> 8
+
+    def after(self, delay_s: float, action: Callable[[], None]) -> Event:
+        """Call *action* in *delay_s* seconds from :meth:`now`."""
+        event = Event(action)
+        due = self.now() + max(0.0, delay_s)
+        timeout = self.env.timeout(max(0.0, due - self.env.now))
+        assert timeout.callbacks is not None
+        timeout.callbacks.append(event)
+        due_q8 = self.q8_at(due)
+        self.face.deadline_q8 = min(self.face.deadline_q8, due_q8)
+        return event
+
+    def _apply_clock(self) -> None:
+        self.clocks.invalidate()
+        hz = self.clocks.hz("core")
+        if hz <= 0:
+            raise self.fault("the firmware switched the core to a clock that is off")
+        if hz != self.core_hz:
+            at = self._access_q8 if self._access_q8 is not None else self.face.cycles_q8
+            now = self.time_of(at)
+            self.base_s, self.base_q8, self.core_hz = now, at, hz
+            self.face.deadline_q8 = at  # look at the clock again before going on
+            for listener in self.clock_listeners:
+                listener(hz, now)
+        for peripheral in self.peripherals.values():
+            peripheral.clock_changed()
+        if hasattr(self, "core"):
+            self.core.clock_changed()
+
+    # -- running --------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Something happened that may end a sleep or a wait."""
+        if self._wake is not None and not self._wake.triggered:
+            self._wake.succeed()
+
+    @property
+    def asleep(self) -> bool:
+        return self._wake is not None and not self._wake.triggered
+
+    def _idle(self) -> Generator[simpy.Event, Any, None]:
+        """Let time pass without executing, until :meth:`wake`."""
+        self._wake = self.env.event()
+        yield self._wake
+        self._wake = None
+        target = max(self.face.cycles_q8, self.q8_at(self.env.now))
+        self.idle_q8 += target - self.face.cycles_q8
+        self.face.cycles_q8 = target
+
+    def _cpu(self) -> Generator[simpy.Event, Any, None]:
+        env, face = self.env, self.face
+        while True:
+            self.core.take_interrupts()
+            if self.core.sleeping:
+                self.power_state("core", self.core.sleep_state())
+                yield from self._idle()
+                self.core.woken()
+                self.power_state("core", "run")
+                continue
+            limit = min(env.peek(), env.now + QUANTUM_S)
+            face.deadline_q8 = self.q8_at(limit)
+            self.poll.forget()
+            self.execute()
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+            now = self.time_of(face.cycles_q8)
+            if self.poll.endless and math.isinf(env.peek()):
+                self.blocked = self.poll.description()
+                if now > env.now:
+                    yield env.timeout(now - env.now)
+                if math.isinf(env.peek()):
+                    yield from self._idle()
+                self.blocked = ""
+                continue
+            yield env.timeout(max(0.0, now - env.now))
+
+    def execute(self) -> None:
+        """Run until the deadline, an exception, sleep or a request."""
+        face, engine, core = self.face, self.engine, self.core
+        pc = core.resume_pc()
+        while True:
+            error = engine.run(pc)
+            reason = face.reason
+            if reason == probe_core.UNKNOWN_BLOCK:
+                self.table.describe(face.stop_address, face.stop_size)
+                pc = face.stop_address
+                continue
+            if reason == probe_core.EDGE:
+                face.pass_edge = 1
+                pc = face.stop_address
+                if self.on_edge is not None:
+                    self.on_edge(pc)
+                continue
+            face.pass_edge = 0
+            if reason == probe_core.EXCEPTION:
+                core.exception(face.exception)
+            elif reason == probe_core.RUNNING:
+                core.stopped(error)
+            else:
+                core.set_resume_pc(face.stop_address)
+            face.request = 0
+            return
+
+    # -- diagnosis ------------------------------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """A line for the record, once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.notes.append(text)
+
+    def where(self, pc: int) -> str:
+        """``0x08001234 in main+0x10``"""
+        return self.image.describe(pc)
+
+    def fault(self, what: str) -> FirmwareFault:
+        """An error that says where the firmware was and what it printed last."""
+        pc = self.engine.pc if hasattr(self, "engine") else 0
+        lines = self.last_lines()
+        tail = f"; last console lines: {' | '.join(lines)}" if lines else "; nothing was printed"
+        return FirmwareFault(
+            f"{self.platform.name}: {what} at PC {self.where(pc)}, {self.now() * 1e3:.3f} ms after reset{tail}"
+        )

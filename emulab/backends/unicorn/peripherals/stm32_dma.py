@@ -1,0 +1,112 @@
+"""STM32 DMA with DMAMUX (L4+, G0): RM0432 chapters 11 and 12. One transfer per request, at the time of the request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulab.backends.unicorn.peripherals.base import RegisterFile, register
+
+if TYPE_CHECKING:
+    from emulab.backends.unicorn.machine import Machine
+    from emulab.model.soc import Peripheral as Spec
+
+EN, TCIE, HTIE, DIR, CIRC, PINC, MINC, MEM2MEM = 1, 2, 4, 0x10, 0x20, 0x40, 0x80, 0x4000
+
+
+@register("stm32-dma")
+class Dma(RegisterFile):
+    """One controller. ``parameters``: mux (peripheral that holds C0, C1, ... request numbers), mux_channel (first)."""
+
+    def __init__(self, machine: Machine, name: str, spec: Spec) -> None:
+        count = len(spec.irq) if isinstance(spec.irq, list) else 1
+        count = int(spec.parameters.get("channels", count))
+        layout: dict[str, object] = {
+            "ISR": {"offset": 0, "writable": 0},
+            "IFCR": {"offset": 4, "self_clearing": 0xFFFFFFFF},
+        }
+        for i in range(count):
+            for j, key in enumerate(("CCR", "CNDTR", "CPAR", "CMAR")):
+                layout[f"{key}{i}"] = 8 + 20 * i + 4 * j
+        self.layout = layout  # type: ignore[misc,assignment]
+        super().__init__(machine, name, spec)
+        self.channels = count
+        self._remaining = [0] * count
+        self._done = [0] * count
+        machine.dma_controllers.append(self)
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        super().write(offset, size, value)
+        if offset >= 8:
+            channel, register_index = divmod((offset & ~3) - 8, 20)
+            if register_index == 0 and channel < self.channels:
+                self._configured(channel)
+            elif register_index == 4 and channel < self.channels:
+                self._remaining[channel] = self.value[f"CNDTR{channel}"]
+
+    def read(self, offset: int, size: int) -> int:
+        channel, register_index = divmod((offset & ~3) - 8, 20)
+        if offset >= 8 and register_index == 4 and channel < self.channels:
+            return self._remaining[channel]
+        return super().read(offset, size)
+
+    def _configured(self, channel: int) -> None:
+        control = self.value[f"CCR{channel}"]
+        if control & EN and self._done[channel] == 0:
+            self._remaining[channel] = self.value[f"CNDTR{channel}"]
+            if control & MEM2MEM:
+                while self._remaining[channel] and self.value[f"CCR{channel}"] & EN:
+                    self._transfer(channel)
+            else:
+                self.machine.dma_enabled()
+        if not control & EN:
+            self._done[channel] = 0
+        self._update()
+
+    def request(self, number: int) -> bool:
+        """A peripheral asks for one transfer; True if a channel served it."""
+        mux = self.parameters.get("mux", "")
+        first = int(self.parameters.get("mux_channel", 0))
+        for channel in range(self.channels):
+            if self.value[f"CCR{channel}"] & EN and self._remaining[channel]:
+                chosen = self.machine.register_value(mux, f"C{first + channel}") & 0xFF if mux else number
+                if chosen == number:
+                    self._transfer(channel)
+                    return True
+        return False
+
+    def _transfer(self, channel: int) -> None:
+        control = self.value[f"CCR{channel}"]
+        peripheral_size, memory_size = 1 << (control >> 8 & 3), 1 << (control >> 10 & 3)
+        index = self._done[channel]
+        peripheral = self.value[f"CPAR{channel}"] + (index * peripheral_size if control & PINC else 0)
+        memory = self.value[f"CMAR{channel}"] + (index * memory_size if control & MINC else 0)
+        self._done[channel] += 1
+        self._remaining[channel] -= 1
+        if control & DIR:
+            self.machine.bus_write(peripheral, peripheral_size, self.machine.bus_read(memory, memory_size))
+        else:
+            self.machine.bus_write(memory, memory_size, self.machine.bus_read(peripheral, peripheral_size))
+        total = self.value[f"CNDTR{channel}"]
+        if self._done[channel] * 2 == total:
+            self.value["ISR"] |= 5 << (4 * channel)
+        if not self._remaining[channel]:
+            self.value["ISR"] |= 3 << (4 * channel)
+            if control & CIRC:
+                self._remaining[channel], self._done[channel] = total, 0
+        self._update()
+
+    def write_IFCR(self, _old: int, written: int) -> None:
+        for channel in range(self.channels):
+            bits = written >> (4 * channel) & 0xF
+            if bits & 1:
+                bits = 0xF
+            self.value["ISR"] &= ~(bits << (4 * channel))
+        self._update()
+
+    def _update(self) -> None:
+        for channel in range(self.channels):
+            enabled = self.value[f"CCR{channel}"] & 0xE
+            active = bool(self.value["ISR"] >> (4 * channel) & enabled)
+            if self.irqs:
+                number = self.irqs[min(channel, len(self.irqs) - 1)]
+                self.machine.core.set_line(number, active, f"{self.name}.{channel}")
