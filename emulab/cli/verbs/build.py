@@ -1,0 +1,83 @@
+"""``emulab build``: an ELF from a model, for a board and every emulator with its map."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite model")
+    parser.add_argument("--platform", required=True, metavar="P", help="board to build for (emulab list platforms)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="ELF to write (default: <model>-<platform>.elf)")
+    parser.add_argument("--toolchain", choices=["zig", "gnu"], default="zig")
+    parser.add_argument(
+        "--mode", choices=["performance", "energy"], default="performance", help="how the DUT timestamps"
+    )
+    parser.add_argument("--model-id", default="", metavar="ID", help="what the DUT answers to profile% (kws01, ...)")
+    parser.add_argument("--kernels", default="auto", help="auto, portable, arm_dsp, ...")
+    parser.add_argument("--optimise", default="O2", help="O2, O3, Os")
+    parser.add_argument("--json", action="store_true", help="print what was built as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from emulab.cli.show import console, print_rows, progress
+    from emulab.errors import InputError
+    from emulab.firmware.build import BuildOptions, build
+    from emulab.model.platform import load_platform
+    from emulab.model.record import write_bytes
+    from emulab.report.units import size
+
+    if not args.model.is_file():
+        raise InputError(f"{args.model}: no such file")
+    platform = load_platform(args.platform).platform
+    options = BuildOptions(
+        model_id=args.model_id or args.model.stem,
+        mode=args.mode,
+        toolchain=args.toolchain,
+        optimise=args.optimise,
+        kernels=args.kernels,
+    )
+    with progress(quiet=args.json) as step:
+        step(platform.name, "build")
+        firmware = build(args.model, platform, options=options)
+    target = args.output or Path(f"{args.model.stem}-{platform.name}.elf")
+    write_bytes(target, firmware.elf.read_bytes())
+    if args.json:
+        import json
+
+        sections = dict(firmware.flash_by_section)
+        print(
+            json.dumps(
+                {
+                    "elf": str(target),
+                    "sha256": firmware.image.sha256,
+                    "flash_bytes": firmware.flash_bytes,
+                    "ram_bytes": firmware.ram_bytes,
+                    "arena_bytes": firmware.arena_bytes,
+                    "stack_bytes": firmware.stack_bytes,
+                    "flash_by_section": sections,
+                    "toolchain": firmware.toolchain,
+                },
+                indent=1,
+            )
+        )
+        return 0
+    screen = console()
+    rows = [
+        {
+            "layer": layer.symbol,
+            "flash": size(layer.flash_bytes),
+            "weights": size(layer.weight_bytes),
+            "MACs": f"{layer.macs:,}",
+            "output": "x".join(map(str, layer.output_shape)),
+        }
+        for layer in firmware.layers
+    ]
+    print_rows(screen, f"{args.model.name} on {platform.name}", rows)
+    screen.print(
+        f"flash {size(firmware.flash_bytes)} of {size(platform.flash_bytes)}, RAM {size(firmware.ram_bytes)} + stack "
+        f"{size(firmware.stack_bytes)} of {size(platform.ram_bytes)} (arena {size(firmware.arena_bytes)}), {firmware.toolchain}"
+    )
+    screen.print(str(target), style="dim", markup=False)
+    return 0
