@@ -292,7 +292,7 @@ class ZigToolchain:
             # not -nostdlib: that would leave compiler-rt (64-bit division, soft float) out as well
             "-nostartfiles",
             "-Wl,--gc-sections",
-            "-Wl,--strip-debug",
+            "-g",  # zig strips every symbol without it; objects carry no debug information
             "-Wl,--build-id=none",
             "-Wl,-e,emulab_reset",
             "-T",
