@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from emulab.model.record import LayerRow
 
 if TYPE_CHECKING:
-    from emulab.probe.profile import Profile
-
-LAYER_PREFIX = "emulab_layer_"
+    from emulab.probe.profile import Profile, WindowProfile
 
 
 class LayerInfo(Protocol):
@@ -61,56 +59,67 @@ class SymbolMap:
         return name if size == 0 or address < start + size else ""
 
 
-def fold(
-    profile: Profile,
-    symbols: SymbolMap,
-    layers: Sequence[LayerInfo] = (),
-    inferences: int = 1,
+def layer_rows(
+    whole: Profile, windows: Sequence[WindowProfile], layers: Sequence[LayerInfo], inferences: int
 ) -> list[LayerRow]:
-    """Rows per layer, per inference: layers in model order, then the functions with the most cycles.
-
-    Kernels that several layers share are rows of their own; a layer's row holds what its own function executed.
-    """
-    totals: dict[str, list[float]] = {}
-    for block in profile.blocks:
-        name = symbols.at(block.address) or "(no symbol)"
-        row = totals.setdefault(name, [0.0, 0.0, 0.0, 0.0])
-        row[0] += block.cycles
-        row[1] += block.count * block.instructions
-        row[2] += block.stall_cycles
-        row[3] = max(row[3], block.count)
+    """Rows per layer, per inference, from the layers' own windows; a last row holds what ran outside of them."""
     n = max(inferences, 1)
     rows = []
-    for layer in layers:
-        cycles, instructions, stalls, executions = totals.pop(layer.symbol, [0.0] * 4)
+    for index, layer in enumerate(layers):
+        own = [w.profile for w in windows if w.name == f"layer:{index}" and w.profile is not None]
+        read: dict[str, int] = {}
+        written: dict[str, int] = {}
+        for profile in own:
+            for region, count in profile.regions.items():
+                read[region] = read.get(region, 0) + count.bytes_read
+                written[region] = written.get(region, 0) + count.bytes_written
         rows.append(
             LayerRow(
                 name=layer.op,
                 symbol=layer.symbol,
-                cycles=cycles / n,
-                instructions=round(instructions / n),
+                cycles=sum(p.cycles for p in own) / n,
+                instructions=round(sum(p.instructions for p in own) / n),
                 macs=layer.macs,
-                stall_cycles=stalls / n,
-                executions=round(executions / n),
+                stall_cycles=sum(p.stall_cycles for p in own) / n,
+                executions=round(len(own) / n),
+                bytes_read={k: round(v / n) for k, v in read.items() if v},
+                bytes_written={k: round(v / n) for k, v in written.items() if v},
             )
         )
-    rest = sorted(totals.items(), key=lambda item: (-item[1][0], item[0]))
-    total_cycles = sum(values[0] for _, values in rest) + sum((r.cycles or 0) * n for r in rows)
-    shown = [item for item in rest if item[1][0] >= 0.001 * total_cycles][:20]
-    for name, (cycles, instructions, stalls, _) in shown:
-        rows.append(
-            LayerRow(
-                name=name, symbol=name, cycles=cycles / n, instructions=round(instructions / n), stall_cycles=stalls / n
-            )
+    rows.append(
+        LayerRow(
+            name="(between layers)",
+            cycles=whole.cycles / n - sum(row.cycles or 0 for row in rows),
+            instructions=round(whole.instructions / n) - sum(row.instructions or 0 for row in rows),
+            stall_cycles=whole.stall_cycles / n - sum(row.stall_cycles or 0 for row in rows),
         )
-    other = [values for item in rest if item not in shown for values in [item[1]]]
-    if other:
-        rows.append(
-            LayerRow(
-                name="(other)",
-                cycles=sum(v[0] for v in other) / n,
-                instructions=round(sum(v[1] for v in other) / n),
-                stall_cycles=sum(v[2] for v in other) / n,
-            )
-        )
+    )
     return rows
+
+
+def fold(profile: Profile, symbols: SymbolMap, inferences: int = 1) -> list[LayerRow]:
+    """Rows per function, per inference, the ones with the most cycles first; small ones together in ``(other)``."""
+    totals: dict[str, list[float]] = {}
+    for block in profile.blocks:
+        name = symbols.at(block.address) or "(no symbol)"
+        row = totals.setdefault(name, [0.0, 0.0, 0.0])
+        row[0] += block.cycles
+        row[1] += block.count * block.instructions
+        row[2] += block.stall_cycles
+    n = max(inferences, 1)
+    ranked = sorted(totals.items(), key=lambda item: (-item[1][0], item[0]))
+    total = sum(values[0] for _, values in ranked)
+    shown = [item for item in ranked if item[1][0] >= 0.001 * total][:30]
+    other = [sum(column) for column in zip(*(v for _, v in ranked[len(shown) :]), strict=True)]
+    if any(other):
+        shown.append(("(other)", other))
+    return [
+        LayerRow(
+            name=name,
+            symbol="" if name.startswith("(") else name,
+            cycles=cycles / n,
+            instructions=round(instructions / n),
+            stall_cycles=stalls / n,
+        )
+        for name, (cycles, instructions, stalls) in shown
+    ]

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from emulab.errors import EmulabError
 from emulab.model.quantity import Quantity, Source, unavailable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emulab.dut import AccuracyOutput, AccuracySample, DutClient, PerformanceResult
     from emulab.firmware.image import Image
     from emulab.model.platform import Platform
+    from emulab.model.record import LayerRow
     from emulab.model.scenario import Measure
     from emulab.probe.profile import Profile, WindowProfile
     from emulab.run.layers import LayerInfo
@@ -25,6 +26,21 @@ INFERENCE_WINDOW = "inference"
 # From the timestamp that follows m-infer-start to the next one: the DUT's own window.
 TIMESTAMP_START = r"console:m-infer-start-\d+\s+m-lap-us-"
 TIMESTAMP_STOP = "console:m-lap-us-"
+LAYER_WINDOW = "layer:"
+LAYER_END = "emulab_layer_end"
+
+
+class Timed(Protocol):
+    """Anything with a start, a stop and a number of inferences."""
+
+    @property
+    def start_s(self) -> float: ...
+
+    @property
+    def stop_s(self) -> float: ...
+
+    @property
+    def inferences(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +69,7 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     from emulab.dut import DutClient
 
     options = SessionOptions(
-        windows=windows(plan.measure),
+        windows=(*windows(plan.measure), *layer_windows(plan)),
         profile=plan.measure.profile,
         seed=plan.seed,
         output=folder,
@@ -83,6 +99,20 @@ def windows(measure: Measure) -> tuple[Any, ...]:
 
     inference = Window.model_validate({"name": INFERENCE_WINDOW, "from": TIMESTAMP_START, "to": TIMESTAMP_STOP})
     return (inference, *measure.windows)
+
+
+def layer_windows(plan: Plan) -> tuple[Any, ...]:
+    """One window per layer: kernels are shared, so what a layer costs is what runs until the next one is entered."""
+    from emulab.model.scenario import Window
+
+    if not plan.layers or not plan.measure.profile or LAYER_END not in plan.image.symbols:
+        return ()
+    symbols = [layer.symbol for layer in plan.layers]
+    ends = [*symbols[1:], LAYER_END]
+    return tuple(
+        Window.model_validate({"name": f"{LAYER_WINDOW}{index}", "from": start, "to": stop})
+        for index, (start, stop) in enumerate(zip(symbols, ends, strict=True))
+    )
 
 
 def _state(session: Session) -> str:
@@ -244,79 +274,67 @@ def _performance_windows(
         # The probe sees the trial windows too where there were some; the measured ones are the last.
         offset = len(inference) - len(found.windows) + window.index
         profiled = inference[offset] if 0 <= offset < len(inference) else None
-        records.append(
-            _window_record(
-                INFERENCE_WINDOW,
-                window.index,
-                window.start_s,
-                window.stop_s,
-                window.inferences,
-                profiled,
-                plan,
-                layers=window.index == 0,
-            )
-        )
+        record = _window_record(INFERENCE_WINDOW, window.index, window, profiled)
+        if window.index == 0 and profiled is not None and profiled.profile is not None:
+            layers = [w for w in profiles if w.name.startswith(LAYER_WINDOW) and _inside(w, profiled)]
+            record = record.model_copy(update={"layers": _layers(profiled.profile, layers, plan, window.inferences)})
+        records.append(record)
     for other in profiles:
-        if other.name != INFERENCE_WINDOW:
-            records.append(
-                _window_record(
-                    other.name, other.index, other.start_s, other.stop_s, other.inferences, other, plan, layers=False
-                )
-            )
+        if other.name != INFERENCE_WINDOW and not other.name.startswith(LAYER_WINDOW):
+            records.append(_window_record(other.name, other.index, other, other))
+    return records, _window_metrics([r for r in records if r.name == INFERENCE_WINDOW])
+
+
+def _inside(inner: WindowProfile, outer: WindowProfile) -> bool:
+    return outer.start_s <= inner.start_s and inner.stop_s <= outer.stop_s
+
+
+def _window_metrics(own: Sequence[WindowRecord]) -> dict[str, Quantity]:
+    """Median over windows of what the probe counted, per inference."""
     metrics: dict[str, Quantity] = {}
-    own = [r for r in records if r.name == INFERENCE_WINDOW]
-    if own and own[0].cycles is not None:
-        per = [r.cycles / r.inferences for r in own if r.cycles is not None]
-        metrics["cycles"] = Quantity(value=statistics.median(per), unit="cycle", kind="modelled", source="timing model")
-    if own and own[0].instructions is not None:
-        counts = [r.instructions / r.inferences for r in own if r.instructions is not None]
-        metrics["instructions"] = Quantity(value=statistics.median(counts), unit="instruction", kind="emulated")
-    if own and own[0].cycles and own[0].stall_cycles is not None:
-        metrics["stall_share"] = Quantity(
-            value=own[0].stall_cycles / own[0].cycles,
-            unit="1",
-            kind="modelled",
-            source="share of cycles lost to memory",
+    cycles = [w.cycles / w.inferences for w in own if w.cycles is not None]
+    instructions = [w.instructions / w.inferences for w in own if w.instructions is not None]
+    if cycles:
+        metrics["cycles"] = Quantity(
+            value=statistics.median(cycles), unit="cycle", kind="modelled", source="timing model of the core"
         )
-    return records, metrics
+    if instructions:
+        metrics["instructions"] = Quantity(
+            value=statistics.median(instructions), unit="instruction", kind="emulated", source="probe"
+        )
+    if own and own[0].cycles and own[0].stall_cycles is not None:
+        share = own[0].stall_cycles / own[0].cycles
+        metrics["stall_share"] = Quantity(value=share, kind="modelled", source="share of cycles lost to memory")
+    return metrics
 
 
-def _window_record(
-    name: str,
-    index: int,
-    start_s: float,
-    stop_s: float,
-    inferences: int,
-    profiled: WindowProfile | None,
-    plan: Plan,
-    layers: bool,
-) -> WindowRecord:
-    profile: Profile | None = profiled.profile if profiled else None
+def _window_record(name: str, index: int, timed: Timed, profiled: WindowProfile | None) -> WindowRecord:
+    record = WindowRecord(
+        name=name, index=index, start_s=timed.start_s, stop_s=timed.stop_s, inferences=timed.inferences
+    )
+    profile = profiled.profile if profiled else None
     if profile is None:
-        return WindowRecord(name=name, index=index, start_s=start_s, stop_s=stop_s, inferences=inferences)
-    return WindowRecord(
-        name=name,
-        index=index,
-        start_s=start_s,
-        stop_s=stop_s,
-        inferences=inferences,
-        cycles=profile.cycles,
-        instructions=profile.instructions,
-        stall_cycles=profile.stall_cycles,
-        region_reads={k: v.bytes_read for k, v in profile.regions.items()},
-        region_writes={k: v.bytes_written for k, v in profile.regions.items()},
-        cache_misses=dict(profile.misses),
-        layers=_layers(profile, plan, inferences) if layers else [],
+        return record
+    return record.model_copy(
+        update={
+            "cycles": profile.cycles,
+            "instructions": profile.instructions,
+            "stall_cycles": profile.stall_cycles,
+            "region_reads": {k: v.bytes_read for k, v in profile.regions.items()},
+            "region_writes": {k: v.bytes_written for k, v in profile.regions.items()},
+            "cache_misses": dict(profile.misses),
+        }
     )
 
 
-def _layers(profile: Profile, plan: Plan, inferences: int) -> list[Any]:
-    from emulab.run.layers import SymbolMap, fold
+def _layers(whole: Profile, layers: Sequence[WindowProfile], plan: Plan, inferences: int) -> list[LayerRow]:
+    """Rows of the per-layer table; without layer windows (a vendor's image with symbols) rows per function."""
+    from emulab.run.layers import SymbolMap, fold, layer_rows
 
+    if layers:
+        return layer_rows(whole, layers, plan.layers, inferences)
     symbols = [(s.name, s.address, s.size) for s in plan.image.all_symbols if s.kind == "function"]
-    if not symbols:
-        return []
-    return fold(profile, SymbolMap(symbols), plan.layers, inferences)
+    return fold(whole, SymbolMap(symbols), inferences) if symbols else []
 
 
 def _write_outputs(outputs: Sequence[AccuracyOutput], folder: Path) -> str:

@@ -11,9 +11,9 @@ from emulab.errors import InputError
 from emulab.model.base import validate
 from emulab.model.record import LayerRow, Provenance, Result, RunRecord, WindowRecord
 from emulab.model.scenario import LoadedScenario, Scenario
-from emulab.probe.profile import BlockCount, Profile
+from emulab.probe.profile import BlockCount, Profile, RegionCount, WindowProfile
 from emulab.run.baseline import diff, update_baseline
-from emulab.run.layers import SymbolMap, fold
+from emulab.run.layers import SymbolMap, fold, layer_rows
 from emulab.run.plan import Job, plan
 
 
@@ -45,22 +45,36 @@ class Layer:
     macs: int
 
 
-def test_layers_come_in_model_order_and_sum_to_the_profile() -> None:
-    symbols = SymbolMap(
-        [("emulab_layer_1_b", 0x201, 0x10), ("emulab_layer_0_a", 0x101, 0x40), ("kernel", 0x301, 0x100)]
+def window(name: str, start_s: float, cycles: int, instructions: int) -> WindowProfile:
+    regions = {"flash": RegionCount(reads=2, bytes_read=8), "ram": RegionCount()}
+    return WindowProfile(
+        name, 0, start_s, start_s + 1, 1, Profile(cycles=cycles, instructions=instructions, regions=regions)
     )
+
+
+def test_layers_come_in_model_order_and_sum_to_the_profile() -> None:
+    layers = [Layer("emulab_layer_0_a", "A", 5), Layer("emulab_layer_1_b", "B", 6)]
+    seen = [window("layer:0", 0, 50, 40), window("layer:1", 1, 8, 8), window("layer:0", 2, 60, 40)]
+    rows = layer_rows(Profile(cycles=200, instructions=100, stall_cycles=0), seen, layers, inferences=2)
+    assert [r.symbol or r.name for r in rows] == ["emulab_layer_0_a", "emulab_layer_1_b", "(between layers)"]
+    assert rows[0].cycles == 55 and rows[0].instructions == 40 and rows[0].bytes_read == {"flash": 8}
+    assert sum(r.cycles or 0 for r in rows) == 100
+
+
+def test_functions_come_by_weight_and_sum_to_the_profile() -> None:
+    symbols = SymbolMap([("small", 0x201, 0x10), ("entry", 0x101, 0x40), ("kernel", 0x301, 0x100)])
     profile = Profile(
         blocks=(
             BlockCount(0x100, 8, 4, count=10, cycles=50),
             BlockCount(0x110, 8, 4, count=2, cycles=10, stall_cycles=4),
-            BlockCount(0x200, 8, 2, count=4, cycles=8),
-            BlockCount(0x310, 8, 2, count=100, cycles=1000),
+            BlockCount(0x200, 8, 2, count=1, cycles=1),
+            BlockCount(0x310, 8, 2, count=100, cycles=10000),
             BlockCount(0x900, 8, 1, count=2, cycles=2),
         )
     )
-    rows = fold(profile, symbols, [Layer("emulab_layer_0_a", "A", 5), Layer("emulab_layer_1_b", "B", 6)], inferences=2)
-    assert [r.symbol or r.name for r in rows][:3] == ["emulab_layer_0_a", "emulab_layer_1_b", "kernel"]
-    assert rows[0].cycles == 30 and rows[0].instructions == 24 and rows[0].stall_cycles == 2
+    rows = fold(profile, symbols, inferences=2)
+    assert [r.name for r in rows] == ["kernel", "entry", "(other)"]
+    assert rows[1].cycles == 30 and rows[1].instructions == 24 and rows[1].stall_cycles == 2
     assert sum(r.cycles or 0 for r in rows) == sum(b.cycles for b in profile.blocks) / 2
 
 

@@ -14,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode", choices=["performance", "energy"], default="performance", help="how the DUT timestamps"
     )
-    parser.add_argument("--model-id", default="", metavar="ID", help="what the DUT answers to profile% (kws01, ...)")
+    parser.add_argument("--model-id", default="", metavar="ID", help="what the DUT answers to profile%% (kws01, ...)")
     parser.add_argument("--kernels", default="auto", help="auto, portable, arm_dsp, ...")
     parser.add_argument("--optimise", default="O2", help="O2, O3, Os")
     parser.add_argument("--json", action="store_true", help="print what was built as JSON")
