@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emulab.energy.harvest import Uptime
     from emulab.model.dutycycle import DutyCycle
     from emulab.model.platform import Platform
+    from emulab.model.power import PowerComponent
     from emulab.model.quantity import Quantity
 
 __all__ = ["ComputeWindow", "DutyCycleResult", "Mode", "Study", "simulate_duty_cycle"]
@@ -91,17 +92,20 @@ class Study:
         compute: Mapping[str, ComputeWindow | Sequence[float | None]],
         *,
         folder: Path | None = None,
+        parts: Mapping[str, PowerComponent] | None = None,
+        store: Store | None = None,
     ) -> None:
+        """*parts* and *store* stand in for those the board and the cycle name, e.g. with other tolerances."""
         from emulab.energy.battery import load_store
         from emulab.energy.parts import cycle_parts
 
         self.platform, self.cycle, self.folder = platform, cycle, folder
         self.power = require_power(platform)
-        self.store: Store | None = load_store(cycle.battery) if cycle.battery else None
+        self.store = store or (load_store(cycle.battery) if cycle.battery else None)
         regulator = cycle.battery.regulator if cycle.battery else None
         self.network = platform_network(
             platform,
-            cycle_parts(cycle.parts),
+            cycle_parts(cycle.parts) if parts is None else parts,
             clock_hz=cycle.clock_hz,
             supply_v=self.store.open_v(0.0) if self.store else None,
             upstream=regulator,
