@@ -28,6 +28,8 @@ UART_DRIVERS = {
     "sifive-uart": "uart_sifive.c",
     "ns16550": "uart_ns16550.c",
     "cmsdk-uart": "uart_cmsdk.c",
+    "nrf-uart": "uart_nrf.c",
+    "opentitan-uart": "uart_opentitan.c",
 }
 TIMER_DRIVERS = {
     "dwt": "timer_dwt.c",
@@ -132,8 +134,8 @@ class FirmwareSpec(Schema):
             raise ValueError(f"timestamp driver {self.timestamp.driver!r} is unknown; known: {known}")
         if self.timer.driver == "mtime" and self.mtime is None:
             raise ValueError("timer driver 'mtime' needs `mtime: {base, hz}`")
-        if self.uart.driver == "nrf-uarte" and (self.uart.tx_pin is None or self.uart.rx_pin is None):
-            raise ValueError("uart driver 'nrf-uarte' needs tx_pin and rx_pin")
+        if self.uart.driver in ("nrf-uart", "nrf-uarte") and (self.uart.tx_pin is None or self.uart.rx_pin is None):
+            raise ValueError(f"uart driver {self.uart.driver!r} needs tx_pin and rx_pin")
         return self
 
 

@@ -33,15 +33,15 @@ UARTS = {
 
 # Core -> the platform of the QEMU machine that has it, for boards that QEMU does not model.
 BY_CORE = {
-    "cortex-m0": "qemu-microbit",
-    "cortex-m0plus": "qemu-mps2-an385",
-    "cortex-m3": "qemu-mps2-an385",
-    "cortex-m4": "qemu-mps2-an386",
-    "cortex-m7": "qemu-mps2-an500",
-    "cortex-m33": "qemu-mps2-an505",
-    "cortex-m55": "qemu-mps3-an547",
+    "cortex-m0": "microbit",
+    "cortex-m0plus": "mps2-an385",
+    "cortex-m3": "mps2-an385",
+    "cortex-m4": "mps2-an386",
+    "cortex-m7": "mps2-an500",
+    "cortex-m33": "mps2-an505",
+    "cortex-m55": "mps3-an547",
 }
-RISCV = "qemu-virt-rv32"
+RISCV = "generic-rv32"
 
 
 def arch_of(platform: Platform) -> Literal["arm", "riscv"]:
