@@ -289,7 +289,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
             return {key: archive[key] for key in archive.files}
     except FileNotFoundError:
         raise InputError.at(path, "", "no such file") from None
-    except (OSError, BadZipFile, ValueError, EOFError, KeyError, zlib.error, NotImplementedError) as error:
+    except (OSError, BadZipFile, ValueError, EOFError, KeyError, MemoryError, zlib.error, NotImplementedError) as error:
         raise InputError.at(path, "", f"not an archive of NumPy arrays: {' '.join(str(error).split())}") from None
 
 

@@ -90,7 +90,7 @@ def agreement(
     dataset: Dataset,
     limit: int | None = None,
     layer_samples: int = 16,
-    kernels: Kernels = "reference",
+    kernels: Kernels = "optimised",
 ) -> Agreement:
     """Run both models on the host over the first *limit* samples and say where they differ.
 

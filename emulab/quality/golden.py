@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Kernels = Literal["optimised", "reference"]
-"""``reference``: the portable kernels whose int8 results define what is bit-exact; ``optimised``: faster, and int8
-results may differ from these by one step."""
+"""LiteRT's ``optimised`` kernels or its portable ``reference`` kernels. Both are deterministic, and both can differ by
+a step or two of the output from what firmware computes: they do not round everywhere as TensorFlow Lite Micro does
+(seen with LiteRT 2.3: optimised 996, reference 991 of 1000 kws outputs equal; of ad 14 and 0 of 40).
+They are the golden model of accuracy, not the oracle of bit-exactness."""
 
 INSTALL = "pip install ai-edge-litert"
 
