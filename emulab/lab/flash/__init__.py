@@ -1,0 +1,5 @@
+"""Flash loaders: one protocol, one tool per file; every write is verified."""
+
+from emulab.lab.flash.base import FlashJob, FlashLoader, loader_names, open_loader
+
+__all__ = ["FlashJob", "FlashLoader", "loader_names", "open_loader"]

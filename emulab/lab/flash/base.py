@@ -1,0 +1,139 @@
+"""What every flash loader is to emulab, and the one table of those there are.
+
+A loader writes an image, verifies it and lets the board run. Which chip it is comes from the platform's
+``backends.hardware`` options. Programs are run without a shell, with a limit, and what they said last is in the error.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from emulab.errors import BackendUnavailable, InputError, ToolError
+
+LIMIT_S = 180.0
+
+
+@dataclass(frozen=True)
+class FlashJob:
+    """What to write and where. ``base`` is the load address of a BIN; ``options`` are the platform's for this
+    loader."""
+
+    image: Path
+    format: str
+    base: int | None = None
+    probe: str = ""
+    """Serial number of the debug probe (or port, or drive), where there are several."""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def option(self, key: str, loader: str, example: str) -> str:
+        """An option the loader cannot do without. InputError says where to put it."""
+        value = self.options.get(key, "")
+        if not value:
+            raise InputError(
+                f"--flash {loader}: the platform does not say {key!r}; add backends.hardware.options.{key}, "
+                f"e.g. {example}"
+            )
+        return str(value)
+
+
+@runtime_checkable
+class FlashLoader(Protocol):
+    """Writes an image to a board and verifies it."""
+
+    def flash(self, job: FlashJob) -> str:
+        """Write, verify, reset. Gives one line for the record. Raises ToolError or InputError."""
+
+
+LOADERS = {
+    "pyocd": "emulab.lab.flash.pyocd:PyOcd",
+    "openocd": "emulab.lab.flash.openocd:OpenOcd",
+    "stm32cubeprogrammer": "emulab.lab.flash.stm32cube:Stm32CubeProgrammer",
+    "jlink": "emulab.lab.flash.jlink:JLink",
+    "esptool": "emulab.lab.flash.esptool:EspTool",
+    "uf2": "emulab.lab.flash.uf2:Uf2",
+}
+
+
+def loader_names() -> dict[str, str]:
+    """Name -> ``module:class`` of all loaders, built in and from entry points ``emulab.flash_loaders``."""
+    from importlib.metadata import entry_points
+
+    return {**LOADERS, **{point.name: point.value for point in entry_points(group="emulab.flash_loaders")}}
+
+
+def open_loader(name: str) -> FlashLoader:
+    """The loader called *name*; InputError names the closest one."""
+    import difflib
+    from importlib import import_module
+
+    names = loader_names()
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}"
+        raise InputError(f"--flash {name}: no such loader; {hint}")
+    module, _, attribute = names[name].partition(":")
+    try:
+        loader: FlashLoader = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise ToolError(f"--flash {name}: it does not load: {error}") from None
+    return loader
+
+
+def find_program(names: Sequence[str], loader: str, how_to_install: str) -> str:
+    """Path of the first program of *names* that is installed. BackendUnavailable otherwise."""
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise BackendUnavailable(loader, f"{names[0]} is not on the path", how_to_install)
+
+
+def run_program(command: Sequence[str], loader: str, limit_s: float = LIMIT_S, stdin: str | None = None) -> str:
+    """Run a loader's program; its output. ToolError when it fails or takes too long, with the line that says why."""
+    try:
+        done = subprocess.run(
+            list(command),
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(
+            f"--flash {loader}: no end after {limit_s:g} s; flashing was interrupted, the board's flash is not whole: "
+            "check the cable and run again"
+        ) from None
+    except OSError as error:
+        raise ToolError(f"--flash {loader}: {command[0]} cannot be run: {error}") from None
+    if done.returncode:
+        raise ToolError(
+            f"--flash {loader}: failed ({done.returncode}): {telling_line(done.stdout)}; run again to retry"
+        )
+    return done.stdout
+
+
+def telling_line(output: str) -> str:
+    """The line of a program's output that says what went wrong: the first with an error word, else the last."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for line in lines:
+        if any(word in line.lower() for word in ("error", "fail", "cannot", "no device", "not found", "unable")):
+            return line[:200]
+    return lines[-1][:200] if lines else "it said nothing"
+
+
+def require_line(output: str, words: Sequence[str], loader: str) -> None:
+    """ToolError unless the output confirms the verification with one of *words*."""
+    if not any(word.lower() in output.lower() for word in words):
+        raise ToolError(
+            f"--flash {loader}: the write was not verified ({telling_line(output)}); "
+            "the flash may not be whole: run again"
+        )

@@ -1,0 +1,63 @@
+"""A background reader that keeps everything a monitor sends, with when it came, and why it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+STALL_S = 1.0
+"""If this thread did not run for this long, the host was stopped; the monitor's own buffer is then long full."""
+MAX_BYTES = 2 << 30
+
+
+class StreamReader:
+    """Reads *port* in a thread from construction until :meth:`stop`.
+
+    ``data`` is what came, ``arrivals`` (bytes so far, seconds), ``trouble`` why the stream is not whole (empty: it is).
+    """
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self.data = bytearray()
+        self.arrivals: list[tuple[int, float]] = []
+        self.trouble = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="power-monitor", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self._port.timeout = 0.05
+        last = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                chunk = self._port.read(max(1, min(self._port.in_waiting, 65536)))
+            except (OSError, TypeError) as error:
+                text = str(error).splitlines()[0] if str(error) else type(error).__name__
+                self.trouble = self.trouble or f"the monitor's line is gone ({text}); was its cable pulled?"
+                return
+            now = time.monotonic()
+            if now - last > STALL_S:
+                self.trouble = self.trouble or f"this process stood still for {now - last:.1f} s; samples were lost"
+            last = now
+            if chunk:
+                self.data += chunk
+                self.arrivals.append((len(self.data), now))
+            if len(self.data) > MAX_BYTES:
+                self.trouble = "the capture is larger than 2 GiB"
+                return
+
+    def wait_for(self, mark: bytes, limit_s: float, after: int = 0) -> bool:
+        """Wait until *mark* has come after byte *after*; False when it did not within *limit_s* or the line is gone."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            if self.data.find(mark, after) >= 0:
+                return True
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                return self.data.find(mark, after) >= 0
+            time.sleep(0.002)
+
+    def stop(self) -> None:
+        """End the thread; what came stays."""
+        self._stop.set()
+        self._thread.join(timeout=5.0)
