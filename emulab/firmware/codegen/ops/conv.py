@@ -41,14 +41,16 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
     )
     if ctx.target is KernelTarget.ARM_DSP:
         groups = out_c // geometry["group_out_c"]
-        steps = -(-taps // 4)
+        row_words, steps = _rows(geometry)
         group_channels = -(-geometry["group_out_c"] // 4) * 4
         # Widened weights of one channel are 8 * steps bytes; the rest is a pixel pair and two border windows.
         affordable = (ctx.spare_bytes(op) - 24 * steps) // (8 * steps) // 4 * 4
         chunk = min(max(4, affordable), group_channels)
         chunk = -(-group_channels // -(-group_channels // chunk)) + 3 & ~3
-        geometry |= {"steps": steps, "chunk": chunk}
-        packed, table = pack_dsp(weights, groups, steps), _pad_groups(channels.table, groups)
+        geometry |= {"steps": steps, "row_words": row_words, "chunk": chunk}
+        if row_words:
+            weights = _pad_last(weights.reshape(out_c, geometry["kernel_h"], -1), 4 * row_words).reshape(out_c, -1)
+        packed, table = pack_dsp(weights, groups, steps), pad_groups(channels.table, groups)
         source, kernel, scratch = ("conv_s8_dsp.c", "dsp_block.c"), "emulab_conv_s8_dsp", 8 * steps * (chunk + 3) + 8
     else:
         packed, table = weights, channels.table
@@ -56,6 +58,27 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
     lines = _params(ctx, op, geometry, packed, table, channels.mode, x, y, act)
     lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
     return Lowered(lines, source, y.elements * taps, scratch)
+
+
+def _rows(g: dict[str, int]) -> tuple[int, int]:
+    """(words per kernel row, words per window): rows read in place are filled up to words, gathered windows as a whole.
+
+    Rows in place save the gathering, at the price of multiplying by the filled-up zeros.
+    """
+    row = g["kernel_w"] * g["group_in_c"]
+    words = -(-row // 4)
+    dense = g["dilation_h"] == g["dilation_w"] == 1 and g["group_in_c"] == g["in_c"]
+    if dense and 4 * words <= 1.5 * row:
+        return words, g["kernel_h"] * words
+    return 0, -(-g["kernel_h"] * row // 4)
+
+
+def _pad_last(values: NDArray[np.generic], size: int) -> NDArray[np.generic]:
+    """Zeros appended along the last dimension."""
+    import numpy as np
+
+    widths = [(0, 0)] * (values.ndim - 1) + [(0, size - values.shape[-1])]
+    return np.pad(values, widths)
 
 
 def pack_dsp(weights: NDArray[np.generic], groups: int, steps: int) -> NDArray[np.generic]:
@@ -69,7 +92,7 @@ def pack_dsp(weights: NDArray[np.generic], groups: int, steps: int) -> NDArray[n
     return np.ascontiguousarray(padded.reshape(-1, 4, steps, 4).transpose(0, 2, 1, 3))
 
 
-def _pad_groups(table: NDArray[np.int32], groups: int) -> NDArray[np.int32]:
+def pad_groups(table: NDArray[np.int32], groups: int) -> NDArray[np.int32]:
     """The channel table with every group filled up to a multiple of 4 channels."""
     import numpy as np
 

@@ -7,7 +7,9 @@ from emulab.firmware.codegen.fixed_point import activation_range
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, quantised, require_dtype, require_rank, struct
 from emulab.firmware.codegen.ops.channels import bias_values, channel_table, convolution_multipliers
+from emulab.firmware.codegen.ops.conv import pack_dsp, pad_groups
 from emulab.firmware.codegen.options import FullyConnectedOptions
+from emulab.firmware.codegen.target import KernelTarget
 
 
 def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
@@ -41,11 +43,17 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
+    channels = table.table
+    source, kernel, scratch = "fully_connected_s8.c", "emulab_fully_connected_s8", 0
+    if ctx.target is KernelTarget.ARM_DSP:
+        steps = -(-in_n // 4)
+        weights, channels = pack_dsp(weights, 1, steps), pad_groups(channels, 1)
+        source, kernel, scratch = "fully_connected_s8_dsp.c", "emulab_fully_connected_s8_dsp", 8 * steps
     lines = struct(
         "emulab_fully_connected_s8_params",
         {
             "weights": ctx.constant(f"w{op.index}", "int8_t", weights),
-            "channels": f"(const emulab_channel *){ctx.constant(f'c{op.index}', 'int32_t', table.table)}",
+            "channels": f"(const emulab_channel *){ctx.constant(f'c{op.index}', 'int32_t', channels)}",
             "batches": batches,
             "in_n": in_n,
             "out_n": out_n,
@@ -56,5 +64,5 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
             "requant": table.mode,
         },
     )
-    lines.append(f"emulab_fully_connected_s8(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, 0);")
-    return Lowered(lines, ("fully_connected_s8.c",), batches * out_n * in_n)
+    lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op) if scratch else '0'});")
+    return Lowered(lines, (source,), batches * out_n * in_n, scratch)

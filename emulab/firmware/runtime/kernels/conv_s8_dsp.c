@@ -10,6 +10,7 @@
 
 static void widen_weights(const uint32_t *from, int32_t words, uint32_t *to)
 {
+    EMULAB_NO_UNROLL
     for (int32_t i = 0; i < words; i += 4, from += 4, to += 8) {
         const uint32_t w0 = from[0], w1 = from[1], w2 = from[2], w3 = from[3];
         to[0] = emulab_bytes_even(w0);
@@ -26,6 +27,7 @@ static void widen_weights(const uint32_t *from, int32_t words, uint32_t *to)
 /* `words` words of either pixel; returns where the next go. */
 static uint32_t *widen_pixels(const int8_t *a, const int8_t *b, int32_t words, uint32_t *to)
 {
+    EMULAB_NO_UNROLL
     for (; words > 0; words--, a += 4, b += 4, to += 4) {
         const uint32_t va = emulab_load_word(a), vb = emulab_load_word(b);
         to[0] = emulab_bytes_even(va);
@@ -43,23 +45,38 @@ typedef struct {
 /* Bytes in whole words, so up to 3 more than `size` are read and written. */
 static inline void copy_over(int8_t *to, const int8_t *from, int32_t size)
 {
-    for (int32_t i = 0; i < size; i += 4) {
-        __builtin_memcpy(to + i, from + i, 4);
+    EMULAB_NO_UNROLL
+    for (; size > 0; size -= 4, to += 4, from += 4) {
+        __builtin_memcpy(to, from, 4);
     }
 }
 
 /* All taps of a pixel one after the other, zero points outside the image. */
-static void gather(const emulab_conv_s8_params *p, const int8_t *in, corner at, int8_t *to)
+static __attribute__((noinline)) void gather(const emulab_conv_s8_params *p, const int8_t *in, corner at, int8_t *to)
 {
-    const int32_t c = p->group_in_c, row = p->kernel_w * c;
+    const int32_t c = p->group_in_c, row = p->kernel_w * c, pitch = p->in_w * p->in_c;
     const int32_t dense = p->dilation_w == 1 && c == p->in_c;
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, to += row) {
+    const int32_t step = p->row_words ? 4 * p->row_words : row;
+    /* Taps kx of the first row of which the pixel exists, if they are neighbours. */
+    int32_t first = at.x < 0 ? -at.x : 0, end = p->in_w - at.x;
+    end = end < p->kernel_w ? end : p->kernel_w;
+    first *= c;
+    end *= c;
+    const int8_t *from = in + at.y * pitch + at.x * p->in_c;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++, to += step, from += pitch * p->dilation_h) {
         const int32_t y = at.y + ky * p->dilation_h;
-        const int8_t *from = in + (y * p->in_w + at.x) * p->in_c;
-        if (y < 0 || y >= p->in_h) {
+        if (y < 0 || y >= p->in_h || (dense && first >= end)) {
             memset(to, p->in_zero, (size_t)row);
-        } else if (dense && at.x >= 0 && at.x + p->kernel_w <= p->in_w) {
-            copy_over(to, from, row);
+        } else if (dense) {
+            EMULAB_NO_UNROLL
+            for (int32_t i = 0; i < first; i++) {
+                to[i] = (int8_t)p->in_zero;
+            }
+            copy_over(to + first, from + first, end - first);
+            EMULAB_NO_UNROLL
+            for (int32_t i = end; i < row; i++) {
+                to[i] = (int8_t)p->in_zero;
+            }
         } else {
             for (int32_t kx = 0; kx < p->kernel_w; kx++) {
                 const int32_t x = at.x + kx * p->dilation_w;
@@ -74,15 +91,15 @@ static void gather(const emulab_conv_s8_params *p, const int8_t *in, corner at, 
 }
 
 /* The window of a pixel: in place if it can be read in words from there, else gathered into `buffer`. */
-static inline const int8_t *window(const emulab_conv_s8_params *p, int32_t direct, const int8_t *in, corner at,
+static inline const int8_t *window(const emulab_conv_s8_params *p, const int8_t *in, corner at,
                                    int8_t *buffer, int32_t *pitch)
 {
-    if (direct && at.y >= 0 && at.y + p->kernel_h <= p->in_h && at.x >= 0 && at.x + p->kernel_w <= p->in_w) {
+    if (p->row_words && at.y >= 0 && at.y + p->kernel_h <= p->in_h && at.x >= 0 && at.x + p->kernel_w <= p->in_w) {
         *pitch = p->in_w * p->in_c;
         return in + (at.y * p->in_w + at.x) * p->in_c;
     }
     gather(p, in, at, buffer);
-    *pitch = p->kernel_w * p->group_in_c;
+    *pitch = 4 * p->row_words;
     return buffer;
 }
 
@@ -93,8 +110,7 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
     uint32_t *const weights = scratch;
     uint32_t *const pixels = weights + 2 * p->chunk * p->steps;
     int8_t *const buffer_a = (int8_t *)(pixels + 4 * p->steps), *const buffer_b = buffer_a + 4 * p->steps + 4;
-    const int32_t row = p->kernel_w * p->group_in_c, pixel_count = p->out_h * p->out_w;
-    const int32_t direct = p->dilation_h == 1 && p->dilation_w == 1 && p->group_in_c == p->in_c && row % 4 == 0;
+    const int32_t pixel_count = p->out_h * p->out_w, row_words = p->row_words;
     const int32_t group_channels = (p->group_out_c + 3) & ~3;
     const uint32_t *flash = (const uint32_t *)(const void *)p->weights;
     const emulab_channel *channel = p->channels;
@@ -110,9 +126,24 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
             const int32_t valid = p->group_out_c - done < channels ? p->group_out_c - done : channels;
             widen_weights(flash, channels * p->steps, weights);
             flash += channels * p->steps;
+            block.channel = channel;
+            block.groups = valid / 4;
+            const int32_t pointwise = p->kernel_h * p->kernel_w == 1 && p->stride_h == 1 && p->stride_w == 1 && row_words &&
+                                      valid % 4 == 0;
             for (int32_t batch = 0; batch < p->batches; batch++) {
                 const int8_t *image = from + batch * p->in_h * p->in_w * p->in_c;
                 int8_t *to = out + batch * pixel_count * p->out_c + first + done;
+                if (pointwise) {
+                    const int8_t *x = image;
+                    for (int32_t i = 0; i < pixel_count; i += 2, x += 2 * p->in_c, to += 2 * p->out_c) {
+                        const int32_t last = i + 1 == pixel_count;
+                        widen_pixels(x, last ? x : x + p->in_c, p->steps, pixels);
+                        block.out_a = to;
+                        block.out_b = last ? to : to + p->out_c;
+                        emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
+                    }
+                    continue;
+                }
                 corner a = {-p->pad_h, -p->pad_w};
                 int32_t ox = 0;
                 for (int32_t i = 0; i < pixel_count; i += 2) {
@@ -126,20 +157,18 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                         }
                     }
                     int32_t pitch_a, pitch_b;
-                    const int8_t *from_a = window(p, direct, image, a, buffer_a, &pitch_a);
-                    const int8_t *from_b = window(p, direct, image, b, buffer_b, &pitch_b);
-                    if (direct) {
+                    const int8_t *from_a = window(p, image, a, buffer_a, &pitch_a);
+                    const int8_t *from_b = window(p, image, b, buffer_b, &pitch_b);
+                    if (row_words) {
                         uint32_t *x = pixels;
                         for (int32_t ky = 0; ky < p->kernel_h; ky++, from_a += pitch_a, from_b += pitch_b) {
-                            x = widen_pixels(from_a, from_b, row / 4, x);
+                            x = widen_pixels(from_a, from_b, row_words, x);
                         }
                     } else {
                         widen_pixels(from_a, from_b, p->steps, pixels);
                     }
-                    block.channel = channel;
                     block.out_a = to;
                     block.out_b = i + 1 < pixel_count ? to + p->out_c : to;
-                    block.groups = valid / 4;
                     if (block.groups) {
                         emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
                     }
@@ -153,6 +182,8 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                         block.out_b = last + 4;
                         emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
                         block.w = weights;
+                        block.channel = channel;
+                        block.groups = valid / 4;
                         for (int32_t j = 0; j < valid % 4; j++) {
                             end_a[j] = last[j];
                             end_b[j] = last[4 + j];

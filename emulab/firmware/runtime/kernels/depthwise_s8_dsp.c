@@ -112,23 +112,99 @@ static inline void row_stride_2(const int8_t *x, int32_t pitch, taps w, const em
     }
 }
 
-static void plane_pass(const emulab_conv_s8_params *p, const int8_t *plane, int32_t rows, taps w,
-                       const emulab_channel *channel, int8_t *out)
+/* One channel of a strip: all its output rows. */
+typedef struct {
+    const int8_t *x;
+    int32_t pitch;
+    const uint32_t *taps;
+    const emulab_channel *channel;
+    int8_t *out;
+    int32_t out_step;    /* bytes from one pixel to the next */
+    int32_t count;       /* pixels per row */
+    int32_t rows;        /* at least 1 */
+    int32_t row_advance; /* of x, bytes per output row */
+    int32_t out_advance; /* of out, bytes per output row */
+} plane;
+
+#ifdef EMULAB_DSP_NATIVE
+/* RELU requantisation only. Registers: r0 x, r1 pitch, r2-r6 taps, r7 r8 accumulators, r9 r10 lr temporaries, r11 out,
+ * r12 out_step. Stack: 0 bias, 4 multiplier, 8 round, 12 shift, 16 rows left, 20 row_advance, 24 out_advance, 28 x and
+ * 32 out at the start of the row, 36 bytes of x done in the loop, 40 whether one more pixel follows it, 44 end of x. */
+#define PROLOGUE(name, PAIR)                                                                                           \
+    ".syntax unified\n.text\n.thumb\n.align 2\n.type " name ", %function\n.thumb_func\n" name ":\n"                   \
+    "push {r4-r11, lr}\n sub sp, sp, #52\n"                                                                           \
+    "mov lr, r0\n ldm lr!, {r0-r3, r11, r12}\n"                                                                       \
+    "ldm r3, {r4-r7}\n stm sp, {r4-r7}\n" /* bias multiplier round shift */                                           \
+    "ldm lr, {r3-r6}\n"                   /* count rows row_advance out_advance */                                    \
+    "str r4, [sp, #16]\n str r5, [sp, #20]\n str r6, [sp, #24]\n" PAIR                                                \
+    "ldm r2, {r2-r6}\n"                                                                                                \
+    "1:\n str r0, [sp, #28]\n str r11, [sp, #32]\n ldr r7, [sp, #36]\n add r7, r7, r0\n str r7, [sp, #44]\n"          \
+    "cmp r7, r0\n beq 3f\n"
+
+#define EPILOGUE(name)                                                                                                 \
+    "4:\n ldr r0, [sp, #28]\n ldr r7, [sp, #20]\n ldr r11, [sp, #32]\n ldr r8, [sp, #24]\n ldr r9, [sp, #16]\n"       \
+    "add r0, r0, r7\n add r11, r11, r8\n subs r9, r9, #1\n str r9, [sp, #16]\n bne 1b\n"                              \
+    "add sp, sp, #52\n pop {r4-r11, pc}\n.size " name ", .-" name "\n"
+
+/* One kernel row for two neighbouring outputs: outer pair w, middle tap in half m of register k. */
+#define TWO(w, k, m, from_a, from_b)                                                                                   \
+    "sxtb16 r9, r10\n sxtb16 r10, r10, ror #8\n"                                                                      \
+    "smlad r7, r9, " w ", " from_a "\n smlad r8, r10, " w ", " from_b "\n"                                            \
+    "smlab" m " r7, r10, " k ", r7\n smlat" m " r8, r9, " k ", r8\n"
+
+/* One kernel row for one output; the row is in register x, r8 is free. */
+#define ONE(x, w, k, m)                                                                                                \
+    "sxtb16 r8, " x "\n sxtb16 " x ", " x ", ror #8\n"                                                                \
+    "smlad r7, r8, " w ", r7\n smlab" m " r7, " x ", " k ", r7\n"
+
+#define SINGLE                                                                                                         \
+    "ldr r7, [sp]\n ldr r9, [r0]\n ldr r10, [r0, r1]\n ldr lr, [r0, r1, lsl #1]\n" ONE("r9", "r2", "r5", "b")          \
+    ONE("r10", "r3", "r5", "t") ONE("lr", "r4", "r6", "b")                                                             \
+    "ldr r9, [sp, #4]\n ldr r10, [sp, #8]\n ldr lr, [sp, #12]\n"                                                       \
+    "lsl r7, r7, #1\n smmlar r7, r7, r9, r10\n asr r7, r7, lr\n ssat r7, #8, r7\n strb r7, [r11]\n"
+
+__asm__(PROLOGUE("emulab_plane_1",
+                 "and r4, r3, #1\n str r4, [sp, #40]\n bic r3, r3, #1\n str r3, [sp, #36]\n")
+        ".align 2\n2:\n"
+        "ldr lr, [sp]\n ldr r10, [r0]\n" TWO("r2", "r5", "b", "lr", "lr")
+        "ldr r10, [r0, r1]\n" TWO("r3", "r5", "t", "r7", "r8")
+        "ldr r10, [r0, r1, lsl #1]\n" TWO("r4", "r6", "b", "r7", "r8")
+        "ldr r9, [sp, #4]\n ldr r10, [sp, #8]\n ldr lr, [sp, #12]\n"
+        "lsl r7, r7, #1\n lsl r8, r8, #1\n smmlar r7, r7, r9, r10\n smmlar r8, r8, r9, r10\n ldr r10, [sp, #44]\n"
+        "asr r7, r7, lr\n asr r8, r8, lr\n ssat r7, #8, r7\n ssat r8, #8, r8\n add r0, r0, #2\n"
+        "strb r7, [r11]\n strb r8, [r11, r12]\n add r11, r11, r12, lsl #1\n cmp r0, r10\n bne 2b\n"
+        "3:\n ldr r7, [sp, #40]\n cmp r7, #0\n beq 4f\n" SINGLE EPILOGUE("emulab_plane_1"));
+
+__asm__(PROLOGUE("emulab_plane_2", "lsl r3, r3, #1\n str r3, [sp, #36]\n")
+        ".align 2\n2:\n" SINGLE
+        "ldr r10, [sp, #44]\n add r0, r0, #2\n add r11, r11, r12\n cmp r0, r10\n bne 2b\n"
+        "3:\n" EPILOGUE("emulab_plane_2"));
+
+void emulab_plane_1(const plane *p);
+void emulab_plane_2(const plane *p);
+#endif
+
+static void plane_pass(const plane *p, int32_t stride, int32_t relu)
 {
-    const int32_t relu = p->requant == EMULAB_REQUANT_FAST_RELU;
-    for (int32_t y = 0; y < rows; y++, plane += p->stride_h * p->pitch, out += p->out_w * p->out_c) {
-        if (p->stride_w == 1) {
-            if (relu) {
-                row_stride_1(plane, p->pitch, w, channel, 1, out, p->out_c, p->out_w);
-            } else {
-                row_stride_1(plane, p->pitch, w, channel, 0, out, p->out_c, p->out_w);
-            }
+#ifdef EMULAB_DSP_NATIVE
+    if (relu) {
+        if (stride == 1) {
+            emulab_plane_1(p);
         } else {
-            if (relu) {
-                row_stride_2(plane, p->pitch, w, channel, 1, out, p->out_c, p->out_w);
-            } else {
-                row_stride_2(plane, p->pitch, w, channel, 0, out, p->out_c, p->out_w);
-            }
+            emulab_plane_2(p);
+        }
+        return;
+    }
+#endif
+    const uint32_t *w = p->taps;
+    const taps t = {w[0], w[1], w[2], w[3], w[4]};
+    const int8_t *x = p->x;
+    int8_t *out = p->out;
+    for (int32_t y = 0; y < p->rows; y++, x += p->row_advance, out += p->out_advance) {
+        if (stride == 1) {
+            row_stride_1(x, p->pitch, t, p->channel, relu, out, p->out_step, p->count);
+        } else {
+            row_stride_2(x, p->pitch, t, p->channel, relu, out, p->out_step, p->count);
         }
     }
 }
@@ -139,18 +215,27 @@ static void plane_pass(const emulab_conv_s8_params *p, const int8_t *plane, int3
 void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     int8_t *const planes = scratch;
+    const int32_t relu = p->requant == EMULAB_REQUANT_FAST_RELU;
+    plane one;
+    one.pitch = p->pitch;
+    one.out_step = p->out_c;
+    one.count = p->out_w;
+    one.row_advance = p->stride_h * p->pitch;
+    one.out_advance = p->out_w * p->out_c;
     for (int32_t batch = 0; batch < p->batches; batch++) {
-        const uint32_t *flash = (const uint32_t *)(const void *)p->weights;
-        for (int32_t c = 0; c < p->in_c; c += 4, flash += 20) {
+        const uint32_t *weights = (const uint32_t *)(const void *)p->weights;
+        for (int32_t c = 0; c < p->in_c; c += 4, weights += 20) {
             for (int32_t y = 0; y < p->out_h; y += p->strip_rows) {
                 const int32_t rows = p->out_h - y < p->strip_rows ? p->out_h - y : p->strip_rows;
                 const int32_t in_rows = (rows - 1) * p->stride_h + 3;
                 fill(p, in + c, y * p->stride_h - p->pad_h, in_rows, planes);
+                one.rows = rows;
                 for (int32_t i = 0; i < 4; i++) {
-                    const uint32_t *w = flash + 5 * i;
-                    const taps t = {w[0], w[1], w[2], w[3], w[4]};
-                    plane_pass(p, planes + i * in_rows * p->pitch, rows, t, &p->channels[c + i],
-                               out + y * p->out_w * p->out_c + c + i);
+                    one.x = planes + i * in_rows * p->pitch;
+                    one.taps = weights + 5 * i;
+                    one.channel = &p->channels[c + i];
+                    one.out = out + y * p->out_w * p->out_c + c + i;
+                    plane_pass(&one, p->stride_w, relu);
                 }
             }
         }

@@ -13,6 +13,15 @@
 #define EMULAB_DSP_NATIVE 1
 #endif
 
+/* Before a loop that is short as a rule: unrolling costs more in set-up than it saves. */
+#if defined(__clang__)
+#define EMULAB_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define EMULAB_NO_UNROLL _Pragma("GCC unroll 1")
+#else
+#define EMULAB_NO_UNROLL
+#endif
+
 /* (2 * a * b + 2^31) >> 32, that is a * b / 2^31 rounded half up. Saturates only for a = b = INT32_MIN, where b is
  * a multiplier and never negative. */
 static inline int32_t emulab_high_mul(int32_t a, int32_t b)

@@ -32,6 +32,7 @@ typedef struct {
     int32_t in_zero, out_zero, act_min, act_max;
     int32_t requant;
     int32_t steps;      /* DSP: words of inputs per pixel, of each channel's weights */
+    int32_t row_words;  /* DSP: words per kernel row read in place, 0 if windows are gathered byte by byte */
     int32_t chunk;      /* DSP: output channels whose weights are in RAM at once, a multiple of 4 */
     int32_t strip_rows; /* DSP, depthwise: output rows per pass over four channel planes */
     int32_t pitch;      /* DSP, depthwise: bytes per row of a plane */
@@ -53,6 +54,9 @@ typedef struct {
 
 void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                void *scratch);
+
+void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
+                                   void *scratch);
 
 typedef struct {
     int32_t batches, in_h, in_w, channels, out_h, out_w;
