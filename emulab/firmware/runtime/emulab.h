@@ -8,33 +8,27 @@
  *
  * A scenario then says `windows: [{name: filter, from: "marker:filter.begin", to: "marker:filter.end"}]`.
  *
- * A marker is one store of the address of its name to the variable emulab_marker. A backend watches that store; the
- * word stored is the address of a zero-terminated name in the image, and the store is the edge of the window. On a
- * board it is a harmless write to RAM of about three instructions. The variable is weak, so this header is all that is
- * needed: any number of files may use it, in C or C++, with or without the rest of the runtime. */
+ * EMULAB_MARKER(x) is one store of 1 to a variable of its own, the symbol `emulab_marker_x`; the two window macros are
+ * markers called `x.begin` and `x.end`. A backend resolves the symbol and watches stores to that address: the store is the
+ * edge of the window, whatever is stored. On a board it is a harmless write to RAM of about three instructions.
+ *
+ * The variable is a common symbol that the marker itself defines, so this header is all that is needed: the same marker may
+ * stand in any number of places and files, C or C++, with or without the rest of the runtime, and a loop or an inlined
+ * function may be duplicated by the compiler. */
 #ifndef EMULAB_H
 #define EMULAB_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-__attribute__((weak, used)) const char *volatile emulab_marker;
-
-#ifdef __cplusplus
-}
-#endif
-
 /* The barriers keep the compiler from moving work across the edge. */
-#define EMULAB_MARKER_TEXT(text)            \
-    do {                                    \
-        __asm__ volatile("" ::: "memory");  \
-        emulab_marker = text;               \
-        __asm__ volatile("" ::: "memory");  \
+#define EMULAB_MARKER_SYMBOL(symbol, text)                       \
+    do {                                                         \
+        extern volatile unsigned int symbol __asm__(text);       \
+        __asm__ volatile(".comm " text ", 4, 4" ::: "memory");   \
+        symbol = 1;                                              \
+        __asm__ volatile("" ::: "memory");                       \
     } while (0)
 
-#define EMULAB_MARKER(name) EMULAB_MARKER_TEXT(#name)
-#define EMULAB_WINDOW_BEGIN(name) EMULAB_MARKER_TEXT(#name ".begin")
-#define EMULAB_WINDOW_END(name) EMULAB_MARKER_TEXT(#name ".end")
+#define EMULAB_MARKER(name) EMULAB_MARKER_SYMBOL(emulab_marker_##name, "emulab_marker_" #name)
+#define EMULAB_WINDOW_BEGIN(name) EMULAB_MARKER_SYMBOL(emulab_marker_begin_##name, "emulab_marker_" #name ".begin")
+#define EMULAB_WINDOW_END(name) EMULAB_MARKER_SYMBOL(emulab_marker_end_##name, "emulab_marker_" #name ".end")
 
 #endif
