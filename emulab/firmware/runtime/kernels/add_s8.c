@@ -11,20 +11,27 @@ static inline int32_t scale_fast(int32_t x, int32_t multiplier, int32_t shift, i
 }
 
 /* Multipliers of at most one for all three, and below one half for the output: whatever a converter writes. */
-static inline void add_fast(const emulab_add_s8_params *p, int32_t n, const int8_t *a, int32_t step_a, const int8_t *b,
+static inline __attribute__((always_inline)) void add_fast(const emulab_add_s8_params *p, int32_t n, const int8_t *a, int32_t step_a, const int8_t *b,
                             int32_t step_b, int8_t *out, int32_t rounds_a, int32_t rounds_b, int32_t subtract)
 {
     const int32_t zero_a = p->zero_a, multiplier_a = p->multiplier_a, shift_a = -p->shift_a;
     const int32_t zero_b = p->zero_b, multiplier_b = p->multiplier_b, shift_b = -p->shift_b;
     const int32_t multiplier = p->multiplier_out, shift = -p->shift_out;
     const int32_t half_a = rounds_a ? 1 << (shift_a - 1) : 0, half_b = rounds_b ? 1 << (shift_b - 1) : 0;
-    const int32_t round = (1 << (shift - 1)) + p->out_zero * (1 << shift), low = p->act_min, high = p->act_max;
+    const int32_t round = (1 << (shift - 1)) + p->out_zero * (1 << shift);
+    int8_t *const first = out;
+    const int32_t count = n;
     EMULAB_NO_UNROLL
     for (; n > 0; n--, a += step_a, b += step_b) {
         const int32_t va = scale_fast((*a - zero_a) * (1 << 20), multiplier_a, shift_a, half_a, rounds_a);
         const int32_t vb = scale_fast((*b - zero_b) * (1 << 20), multiplier_b, shift_b, half_b, rounds_b);
         const int32_t x = scale_fast(subtract ? va - vb : va + vb, multiplier, shift, round, 1);
-        *out++ = (int8_t)emulab_clamp(x, low, high);
+        *out++ = (int8_t)emulab_saturate_s8(x);
+    }
+    if (p->act_min > -128 || p->act_max < 127) {
+        for (int32_t i = 0; i < count; i++) {
+            first[i] = (int8_t)emulab_clamp(first[i], p->act_min, p->act_max);
+        }
     }
 }
 

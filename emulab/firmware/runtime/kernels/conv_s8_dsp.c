@@ -24,19 +24,43 @@ static void widen_weights(const uint32_t *from, int32_t words, uint32_t *to)
     }
 }
 
-/* `words` words of either pixel; returns where the next go. */
-static uint32_t *widen_pixels(const int8_t *a, const int8_t *b, int32_t words, uint32_t *to)
+/* `rows` rows of `words` words of either pixel, interleaved; from one row to the next skip some bytes. */
+typedef struct {
+    const int8_t *a, *b;
+    int32_t words, rows;
+    int32_t skip_a, skip_b;
+} pixel_pair;
+
+#ifdef EMULAB_DSP_NATIVE
+void emulab_dsp_widen(const pixel_pair *pair, uint32_t *to);
+
+/* Registers: r0 a, r1 b, r2 bytes of a row, r3 to, r4-r9 data, r10 end of the row, r11 skip_a, r12 skip_b, lr rows. */
+__asm__(".syntax unified\n.text\n.thumb\n.align 2\n.global emulab_dsp_widen\n.type emulab_dsp_widen, %function\n"
+        ".thumb_func\nemulab_dsp_widen:\n push {r4-r11, lr}\n mov r3, r1\n mov r10, r0\n"
+        "ldr r0, [r10]\n ldr r1, [r10, #4]\n ldr r2, [r10, #8]\n ldr lr, [r10, #12]\n ldr r11, [r10, #16]\n"
+        "ldr r12, [r10, #20]\n lsl r2, r2, #2\n"
+        ".align 2\n1:\n add r10, r0, r2\n tst r2, #4\n bne 3f\n"
+        "2:\n ldr r4, [r0], #4\n ldr r5, [r1], #4\n sxtb16 r6, r4\n sxtb16 r7, r5\n sxtb16 r8, r4, ror #8\n"
+        "sxtb16 r9, r5, ror #8\n stm r3!, {r6-r9}\n"
+        "3:\n ldr r4, [r0], #4\n ldr r5, [r1], #4\n sxtb16 r6, r4\n sxtb16 r7, r5\n sxtb16 r8, r4, ror #8\n"
+        "sxtb16 r9, r5, ror #8\n cmp r0, r10\n stm r3!, {r6-r9}\n bne 2b\n"
+        "add r0, r0, r11\n add r1, r1, r12\n subs lr, lr, #1\n bne 1b\n pop {r4-r11, pc}\n"
+        ".size emulab_dsp_widen, .-emulab_dsp_widen\n");
+#else
+static void emulab_dsp_widen(const pixel_pair *pair, uint32_t *to)
 {
-    EMULAB_NO_UNROLL
-    for (; words > 0; words--, a += 4, b += 4, to += 4) {
-        const uint32_t va = emulab_load_word(a), vb = emulab_load_word(b);
-        to[0] = emulab_bytes_even(va);
-        to[1] = emulab_bytes_even(vb);
-        to[2] = emulab_bytes_odd(va);
-        to[3] = emulab_bytes_odd(vb);
+    const int8_t *a = pair->a, *b = pair->b;
+    for (int32_t row = 0; row < pair->rows; row++, a += pair->skip_a, b += pair->skip_b) {
+        for (int32_t i = 0; i < pair->words; i++, a += 4, b += 4, to += 4) {
+            const uint32_t va = emulab_load_word(a), vb = emulab_load_word(b);
+            to[0] = emulab_bytes_even(va);
+            to[1] = emulab_bytes_even(vb);
+            to[2] = emulab_bytes_odd(va);
+            to[3] = emulab_bytes_odd(vb);
+        }
     }
-    return to;
 }
+#endif
 
 typedef struct {
     int32_t y, x; /* of the input, at the first tap */
@@ -92,14 +116,14 @@ static __attribute__((noinline)) void gather(const emulab_conv_s8_params *p, con
 
 /* The window of a pixel: in place if it can be read in words from there, else gathered into `buffer`. */
 static inline const int8_t *window(const emulab_conv_s8_params *p, const int8_t *in, corner at,
-                                   int8_t *buffer, int32_t *pitch)
+                                   int8_t *buffer, int32_t *skip)
 {
     if (p->row_words && at.y >= 0 && at.y + p->kernel_h <= p->in_h && at.x >= 0 && at.x + p->kernel_w <= p->in_w) {
-        *pitch = p->in_w * p->in_c;
+        *skip = p->in_w * p->in_c - 4 * p->row_words;
         return in + (at.y * p->in_w + at.x) * p->in_c;
     }
     gather(p, in, at, buffer);
-    *pitch = 4 * p->row_words;
+    *skip = 0;
     return buffer;
 }
 
@@ -114,6 +138,7 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
     const int32_t group_channels = (p->group_out_c + 3) & ~3;
     const uint32_t *flash = (const uint32_t *)(const void *)p->weights;
     const emulab_channel *channel = p->channels;
+    pixel_pair pair = {0, 0, row_words ? row_words : p->steps, row_words ? p->kernel_h : 1, 0, 0};
     emulab_dsp_block block;
     block.steps = p->steps;
     block.x = pixels;
@@ -134,10 +159,13 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                 const int8_t *image = from + batch * p->in_h * p->in_w * p->in_c;
                 int8_t *to = out + batch * pixel_count * p->out_c + first + done;
                 if (pointwise) {
+                    pair.skip_a = pair.skip_b = 0;
                     const int8_t *x = image;
                     for (int32_t i = 0; i < pixel_count; i += 2, x += 2 * p->in_c, to += 2 * p->out_c) {
                         const int32_t last = i + 1 == pixel_count;
-                        widen_pixels(x, last ? x : x + p->in_c, p->steps, pixels);
+                        pair.a = x;
+                        pair.b = last ? x : x + p->in_c;
+                        emulab_dsp_widen(&pair, pixels);
                         block.out_a = to;
                         block.out_b = last ? to : to + p->out_c;
                         emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
@@ -156,17 +184,9 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                             b.y += p->stride_h;
                         }
                     }
-                    int32_t pitch_a, pitch_b;
-                    const int8_t *from_a = window(p, image, a, buffer_a, &pitch_a);
-                    const int8_t *from_b = window(p, image, b, buffer_b, &pitch_b);
-                    if (row_words) {
-                        uint32_t *x = pixels;
-                        for (int32_t ky = 0; ky < p->kernel_h; ky++, from_a += pitch_a, from_b += pitch_b) {
-                            x = widen_pixels(from_a, from_b, row_words, x);
-                        }
-                    } else {
-                        widen_pixels(from_a, from_b, p->steps, pixels);
-                    }
+                    pair.a = window(p, image, a, buffer_a, &pair.skip_a);
+                    pair.b = window(p, image, b, buffer_b, &pair.skip_b);
+                    emulab_dsp_widen(&pair, pixels);
                     block.out_a = to;
                     block.out_b = i + 1 < pixel_count ? to + p->out_c : to;
                     if (block.groups) {

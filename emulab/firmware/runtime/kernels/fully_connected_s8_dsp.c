@@ -6,6 +6,26 @@
 #include "emulab_dsp.h"
 #include "emulab_requant.h"
 
+#ifdef EMULAB_DSP_NATIVE
+/* `sums` of four outputs plus their products; returns where the next weights are. Registers: r0 x, r1 w, r2 end of x,
+ * r3 temporary, r4-r7 sums, r8 r9 x, r10 r11 r12 lr weights. Two steps a turn; an odd count enters at the second. */
+const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t *w, int32_t steps, int32_t *sums);
+
+#define MAC4(sum, w)                                                                                                   \
+    "sxtb16 r3, " w "\n sxtb16 " w ", " w ", ror #8\n smlad " sum ", r8, r3, " sum "\n smlad " sum ", r9, " w ", " sum "\n"
+#define STEP(n)                                                                                                        \
+    "ldr r8, [r0, #" #n "*8]\n ldr r9, [r0, #" #n "*8+4]\n ldr r10, [r1, #" #n "*16]\n ldr r11, [r1, #" #n            \
+    "*16+4]\n ldr r12, [r1, #" #n "*16+8]\n ldr lr, [r1, #" #n "*16+12]\n" MAC4("r4", "r10") MAC4("r5", "r11")        \
+    MAC4("r6", "r12") MAC4("r7", "lr")
+
+__asm__(".syntax unified\n.text\n.thumb\n.align 2\n.global emulab_dsp_dense\n.type emulab_dsp_dense, %function\n"
+        ".thumb_func\nemulab_dsp_dense:\n push {r3-r11, lr}\n"
+        "tst r2, #1\n add r2, r0, r2, lsl #3\n ldm r3, {r4-r7}\n"
+        "beq 1f\n sub r0, r0, #8\n sub r1, r1, #16\n b 2f\n"
+        ".align 2\n1:\n" STEP(0) "2:\n" STEP(1) "add r0, r0, #16\n add r1, r1, #32\n cmp r0, r2\n bne 1b\n"
+        "ldr r3, [sp]\n stm r3, {r4-r7}\n mov r0, r1\n pop {r3-r11, pc}\n"
+        ".size emulab_dsp_dense, .-emulab_dsp_dense\n");
+#else
 /* `sums` of four outputs plus their products; returns where the next weights are. */
 static inline const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t *w, int32_t steps, int32_t *sums)
 {
@@ -26,6 +46,7 @@ static inline const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t
     sums[3] = s3;
     return w;
 }
+#endif
 
 /* Scratch: 2 * ceil(in_n / 4) words. The last word of the input may reach past its end: the weights there are 0. */
 void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
