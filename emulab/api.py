@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emulab.compare.records import Comparison
+    from emulab.energy.simulate import Simulation
     from emulab.model.quantity import Quantity
     from emulab.model.record import ExpectationResult, Result, RunRecord
     from emulab.model.scenario import LoadedScenario
@@ -168,6 +169,40 @@ def sweep(
         resume=resume,
     )
     return run_sweep(scenario, options)
+
+
+def simulate(
+    scenario: str | Path | LoadedScenario,
+    *,
+    platform: str | None = None,
+    duration_s: float | None = None,
+    windows: Run | None = None,
+    seed: int | None = None,
+    monte_carlo: int = 0,
+    set: Iterable[str] = (),
+) -> Simulation:
+    """Simulate a scenario's duty cycle on one platform (default: its first), for *duration_s* (default: a year).
+
+    Compute windows come from *windows*, a finished run, else the model is run for them on the embedded machine.
+    """
+    from emulab.energy.simulate import needed_windows, result_of, simulate_scenario, windows_of_result
+    from emulab.errors import InputError
+    from emulab.model.platform import load_platform
+    from emulab.run.execute import evaluate_job
+    from emulab.run.plan import plan
+
+    loaded = _loaded(scenario, set)
+    cycle = loaded.scenario.duty_cycle
+    if cycle is None:
+        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
+    job = plan(loaded.scenario, [platform] if platform else [])[0]
+    board = load_platform(job.platform).platform
+    found = {}
+    if windows is not None:
+        found = windows_of_result(result_of(windows.record, job.platform), board)
+    elif needed_windows(cycle):
+        found = windows_of_result(evaluate_job(loaded, job), board)
+    return simulate_scenario(loaded, board, found, duration_s=duration_s, seed=seed, monte_carlo=monte_carlo)
 
 
 def compare(

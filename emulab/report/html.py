@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
-from emulab.report.metrics import ordered, title
-from emulab.report.units import engineering, show
+from emulab.report.metrics import expectation_value, ordered, title
+from emulab.report.units import show
 
 MAX_POINTS = 20_000
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emulab.model.record import ExpectationResult, RunRecord
-from emulab.report.metrics import ordered, title
-from emulab.report.units import engineering, show
+from emulab.report.metrics import expectation_value, ordered, title
+from emulab.report.units import show
 
 LIMIT = 65_000
 """Longest comment that code forges take, less a margin."""
@@ -28,16 +28,22 @@ def markdown(record: RunRecord) -> str:
     if record.expectations:
         lines += ["", "| verdict | metric | target | value | asked | |", "|---|---|---|---:|---|---|"]
         rank = {"failed": 0, "unavailable": 1, "passed": 2}
-        lines += [_expectation(e) for e in sorted(record.expectations, key=lambda e: rank[e.status])]
+        lines += [_expectation(record, e) for e in sorted(record.expectations, key=lambda e: rank[e.status])]
     lines += [f"- {escape(r.platform)}/{escape(r.backend)}: {escape(r.message)}" for r in record.results if r.message]
     text = "\n".join(lines) + "\n"
     return text if len(text) <= LIMIT else text[: LIMIT - 40] + "\n\n(cut; the whole is in report.html)\n"
 
 
-def _expectation(item: ExpectationResult) -> str:
+def _expectation(record: RunRecord, item: ExpectationResult) -> str:
     mark = {"passed": "✅ holds", "failed": "❌ broken", "unavailable": "⚠️ unknown"}[item.status]
-    value = "–" if item.value is None else engineering(item.value, "")
-    cells = [mark, item.metric, escape(item.target), value, escape(item.bound), escape(item.message)]
+    cells = [
+        mark,
+        item.metric,
+        escape(item.target),
+        expectation_value(record, item),
+        escape(item.bound),
+        escape(item.message),
+    ]
     return "| " + " | ".join(cells) + " |"
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from emulab.model.quantity import Quantity
+from emulab.model.record import ExpectationResult, RunRecord
+from emulab.report.units import show
+
 TITLES: dict[str, str] = {
     "latency_s": "latency",
     "cycles": "cycles",
@@ -31,3 +35,14 @@ def title(metric: str) -> str:
 def ordered(metrics: set[str]) -> list[str]:
     """Known metrics in table order, then the rest by name."""
     return [m for m in TITLES if m in metrics] + sorted(metrics - TITLES.keys())
+
+
+def expectation_value(record: RunRecord, item: ExpectationResult) -> str:
+    """The value of an expectation in the unit its metric has in the record; a dash where there is none."""
+    if item.value is None:
+        return "–"
+    for result in record.results:
+        found = result.metrics.get(item.metric)
+        if found is not None and f"{result.platform}/{result.backend}" == item.target:
+            return show(item.metric, found)
+    return show(item.metric, Quantity(value=item.value))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report.metrics import ordered, title
-from emulab.report.units import engineering, show
+from emulab.report.metrics import expectation_value, ordered, title
+from emulab.report.units import show
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +91,7 @@ def print_expectations(record: RunRecord, console: Console) -> None:
 
     marks = {"passed": "[green]holds[/] ", "failed": "[red]broken[/]", "unavailable": "[yellow]unknown[/]"}
     for item in record.expectations:
-        value = "" if item.value is None else f" is {engineering(item.value, '')}"
+        value = "" if item.value is None else f" is {expectation_value(record, item)}"
         message = f" ({escape(item.message)})" if item.message else ""
         console.print(
             f"{marks[item.status]} {escape(item.target)} {item.metric}{value}, asked: {escape(item.bound)}{message}"

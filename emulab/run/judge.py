@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emulab.compare.expectations import evaluate, references
 from emulab.model.record import ExpectationResult, Result, RunRecord, read_record
-from emulab.model.scenario import LoadedScenario
+from emulab.model.scenario import Expectation, LoadedScenario
 
 
 def judge(
@@ -25,7 +25,7 @@ def judge(
     if published:
         refs = replace(refs, published={result.platform: published for result in results})
     finished = [r for r in results if r.status in ("passed", "failed")]
-    expectations = evaluate(loaded.scenario.expectations, finished, refs)
+    expectations = evaluate(_asked(loaded, results), finished, refs)
     broken = {e.target for e in expectations if e.status == "failed"}
     judged = [
         r.model_copy(update={"status": "failed"})
@@ -34,6 +34,17 @@ def judge(
         for r in results
     ]
     return judged, expectations
+
+
+def _asked(loaded: LoadedScenario, results: Sequence[Result]) -> list[Expectation]:
+    """Expectations but those of the scenario's targets that this run was narrowed away from."""
+    run = {r.platform for r in results} | {f"{r.platform}/{r.backend}" for r in results}
+    declared = {p for t in loaded.scenario.targets for p in t.platforms}
+    return [
+        e
+        for e in loaded.scenario.expectations
+        if not e.target or e.target in run or e.target.partition("/")[0] not in declared
+    ]
 
 
 def read_baseline(loaded: LoadedScenario) -> RunRecord | None:

@@ -117,7 +117,7 @@ class DaskPool:
         except ImportError:
             raise ToolError("--cluster needs Dask; install it with: pip install 'emulab[distributed]'") from None
         try:
-            self._client = Client(address, timeout=timeout_s, set_as_default=False)
+            self._client: Any = Client(address, timeout=timeout_s, set_as_default=False)
         except (OSError, TimeoutError) as error:
             raise ToolError(f"--cluster {address}: no scheduler answers there ({error})") from None
         except ValueError as error:

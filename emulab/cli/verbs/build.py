@@ -75,9 +75,10 @@ def run(args: argparse.Namespace) -> int:
         for layer in firmware.layers
     ]
     print_rows(screen, f"{args.model.name} on {platform.name}", rows)
+    arena = size(firmware.arena_bytes)
     screen.print(
         f"flash {size(firmware.flash_bytes)} of {size(platform.flash_bytes)}, RAM {size(firmware.ram_bytes)} + stack "
-        f"{size(firmware.stack_bytes)} of {size(platform.ram_bytes)} (arena {size(firmware.arena_bytes)}), {firmware.toolchain}"
+        f"{size(firmware.stack_bytes)} of {size(platform.ram_bytes)} (arena {arena}), {firmware.toolchain}"
     )
     screen.print(str(target), style="dim", markup=False)
     return 0
