@@ -30,10 +30,7 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         record=record,
         rows=_rows(record),
         reasons=_reasons(record),
-        expectations=[
-            {**e.model_dump(), "value": "–" if e.value is None else engineering(e.value, "")}
-            for e in record.expectations
-        ],
+        expectations=[{**e.model_dump(), "value": expectation_value(record, e)} for e in record.expectations],
         plots=figures,
         plot_json=_script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
         layer_tables=_layer_tables(record),
