@@ -186,7 +186,7 @@ class CortexM:
         if blocked or self.nvic.group_priority(number, self.scs.prigroup) >= self.execution_priority():
             face.interrupt = 1
             if blocked:
-                face.request = 1
+                face.request = 2
             return
         face.interrupt = 0
         self._enter(number)

@@ -392,6 +392,8 @@ class Machine:
                 error, self.error = self.error, None
                 raise error
             now = self.time_of(face.cycles_q8)
+            if face.cycles_q8 >= self.q8_at(limit):
+                now = max(now, limit)  # rounding must not leave us just before the event we ran to
             if self.poll.endless and math.isinf(env.peek()):
                 self.blocked = self.poll.description()
                 if now > env.now:

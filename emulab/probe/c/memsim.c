@@ -8,7 +8,7 @@
  *   CACHE   name (4 words of characters), unit behind, sets, ways, line bytes, sector bytes, control, initially on,
  *           replacement, fill, miss q8, write policy, hit under miss, victim write q8, reserved
  *   DEVICE  name (4 words), line bytes, wait states, wait states set by firmware, beat q8, overhead q8, prefetch control,
- *           prefetch initially on, buffers, write q8, reserved
+ *           prefetch initially on, buffers, write q8, prefetch after data reads too
  * A unit is 0 (none), 1 + n (cache n) or 257 + n (device n).
  *
  * Time. em_execute tells the static cost of the block that starts; the clock then stands at its start. Fetches within
@@ -25,7 +25,7 @@ enum { FILL_SECTOR = 0, FILL_LINE = 1, FILL_LINE_BLOCKING = 2 };
 enum { REPLACE_LRU = 0, REPLACE_ROUND_ROBIN = 1, REPLACE_RANDOM = 2, REPLACE_PLRU = 3 };
 enum { WRITE_AROUND = 0, WRITE_THROUGH = 1, WRITE_BACK = 2 };
 enum { UNALIGNED_NONE = 0, UNALIGNED_SPLIT = 1, UNALIGNED_BOUNDARY = 2 };
-enum { NONE = 0xFFFFFFFFu, PREFETCH_FETCH_ONLY = 1 };
+enum { NONE = 0xFFFFFFFFu };
 
 typedef struct {
     uint32_t base, size, target, unit[3], cost_q8[3], hold_q8;
@@ -34,7 +34,7 @@ typedef struct {
 typedef struct {
     char name[17];
     uint32_t line, wait_states, initial_wait_states, programmable, beat_q8, overhead_q8, prefetch_control, prefetch_initial;
-    uint32_t buffers, write_q8;
+    uint32_t buffers, write_q8, prefetch_data;
     uint32_t prefetch;
     uint32_t current[2];  /* line numbers in the output buffers; [1] is that of data where there are two */
     uint32_t pending;     /* line being prefetched or waiting in the prefetch buffer */
@@ -142,7 +142,7 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
         device *d = &m->device[i];
         copy_name(d->name, w);
         uint32_t *fields[] = {&d->line, &d->initial_wait_states, &d->programmable, &d->beat_q8, &d->overhead_q8, &d->prefetch_control,
-                              &d->prefetch_initial, &d->buffers, &d->write_q8};
+                              &d->prefetch_initial, &d->buffers, &d->write_q8, &d->prefetch_data};
         for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) *fields[k] = w[4 + k];
         sound = sound && power_of_two(d->line);
     }
@@ -233,7 +233,7 @@ static uint64_t read_device(device *d, uint32_t address, uint32_t burst, uint64_
         d->busy_until = end > d->busy_until ? end : d->busy_until;
         d->current[buffer] = line;
     }
-    if (d->prefetch && kind == FETCH && d->pending != line + lines && d->current[buffer] != line + lines) {
+    if (d->prefetch && (kind == FETCH || d->prefetch_data) && d->pending != line + lines && d->current[buffer] != line + lines) {
         uint64_t start = d->busy_until > ready ? d->busy_until : ready;
         d->pending = line + lines;
         d->pending_ready = start + access_q8 + 256;

@@ -330,7 +330,10 @@ uint32_t em_probe_enter(em_probe *face, uint32_t address, uint32_t size) {
         if (!b) return halt(face, EM_UNKNOWN_BLOCK, address, size);
         if (from) from->next[1] = from->next[0], from->next[0] = b;
     }
-    if (face->request) return halt(face, EM_REQUEST, address, size);
+    if (face->request) {
+        if (face->request == 1) return halt(face, EM_REQUEST, address, size);
+        face->request = 1; /* 2: run one more block first */
+    }
     if (face->cycles_q8 >= face->deadline_q8) return halt(face, EM_DEADLINE, address, size);
     if (face->interrupt && from && (from->flags & EM_BLOCK_UNMASKS)) return halt(face, EM_UNMASKED, address, size);
     if (b->flags & EM_BLOCK_EDGE) {

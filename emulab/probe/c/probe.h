@@ -61,7 +61,7 @@ typedef struct em_probe {
     uint64_t cycles_q8, deadline_q8, block_start_q8;
     uint64_t instructions, stall_q8, unresolved, entered;
     uint32_t reason, stop_address, stop_size, exception;
-    uint32_t request;         /* set by the host: stop before the next block */
+    uint32_t request;         /* set by the host: 1 stop before the next block, 2 before the one after it */
     uint32_t interrupt;       /* set by the host: an interrupt is pending but masked */
     uint32_t pass_edge;       /* set by the host: the marked block at stop_address was seen, run it */
     uint32_t blocks;          /* how many the table holds */
