@@ -54,6 +54,11 @@ class CompileTarget:
     gnu_flags: tuple[str, ...]
 
     @property
+    def gnu_link_flags(self) -> tuple[str, ...]:
+        """As ``gnu_flags``, but the architecture as libraries are sorted by: without Zicsr and Zifencei."""
+        return tuple(flag.removesuffix("_zicsr_zifencei") for flag in self.gnu_flags)
+
+    @property
     def gnu_prefix(self) -> str:
         return "arm-none-eabi-" if self.arch == "arm" else "riscv64-unknown-elf-"
 
@@ -379,7 +384,7 @@ class GnuToolchain:
         libc = self._libc_flags(target)
         command = [
             target.gnu_prefix + "gcc",
-            *target.gnu_flags,
+            *target.gnu_link_flags,
             *(libc or ()),
             "-nostartfiles",
             *(() if libc is not None else ("-nostdlib",)),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT-0
  * vsnprintf: integers, strings and exact fixed-point output of doubles. */
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
