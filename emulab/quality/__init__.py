@@ -7,6 +7,7 @@ The usual calls::
     result = score(dataset, outputs_of_the_dut)               # of what a board or an emulated board answered
     report = agreement("har_int8.tflite", "har_float32.tflite", dataset)
     curves = noise_sweep("har_int8.tflite", dataset, seed=1)
+    made = quantize("har_float32.tflite", "har_int8.tflite", dataset)
 
 Nothing here imports NumPy or an inference engine before it is called.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from emulab.quality.evaluation import QualityResult, evaluate, score
     from emulab.quality.golden import HostModelUnavailable, host_model_available, load_host_model
     from emulab.quality.noise import NoiseCurve, noise_sweep
+    from emulab.quality.quantization import Quantisation, quantize
     from emulab.quality.samples import Dataset, Sample, TensorSpec
 
 _WHERE = {
@@ -35,6 +37,8 @@ _WHERE = {
     "load_host_model": "golden",
     "NoiseCurve": "noise",
     "noise_sweep": "noise",
+    "Quantisation": "quantization",
+    "quantize": "quantization",
     "Dataset": "samples",
     "Sample": "samples",
     "TensorSpec": "samples",
@@ -46,6 +50,7 @@ __all__ = [
     "HostModelUnavailable",
     "NoiseCurve",
     "QualityResult",
+    "Quantisation",
     "Sample",
     "TensorSpec",
     "agreement",
@@ -54,6 +59,7 @@ __all__ = [
     "load_host_model",
     "noise_sweep",
     "open_dataset",
+    "quantize",
     "score",
 ]
 

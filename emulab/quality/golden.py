@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -81,12 +82,14 @@ class LitertModel:
         if content[4:8] != b"TFL3":
             raise InputError.at(path, "", "not a TensorFlow Lite model (no TFL3 identifier)")
         try:
-            self._interpreter: Any = Interpreter(
-                model_content=content,
-                num_threads=1,
-                experimental_op_resolver_type=kinds[kernels],
-                experimental_preserve_all_tensors=keep_tensors,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that keeping tensors needs memory
+                self._interpreter: Any = Interpreter(
+                    model_content=content,
+                    num_threads=1,
+                    experimental_op_resolver_type=kinds[kernels],
+                    experimental_preserve_all_tensors=keep_tensors,
+                )
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError.at(path, "", f"LiteRT refuses the model: {' '.join(str(error).split())}") from None
