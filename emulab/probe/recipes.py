@@ -10,7 +10,7 @@ fails, through a value the block computes in an unknown way) are counted as unre
 from __future__ import annotations
 
 import re
-import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 (CONST, ADD, SUB, MUL, AND, OR, XOR, BIC, SHL, SHR, SAR, SHLI, SHRI, SARI, SEXT8, SEXT16,
@@ -20,6 +20,9 @@ _REGISTERS = 32
 
 Value = tuple[int, int] | None
 """slot + constant; None: unknown. Slot -1 means a pure constant."""
+
+ReadConstant = Callable[[int], int | None]
+"""Word at an address that cannot change (a literal in flash), or None."""
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Recipe:
     sleeps: bool = False
     open_predicate: bool = False
     """The block ends inside an IT block."""
+    fixed_stores: list[tuple[int, int]] = field(default_factory=list)
+    """Stores to addresses known beforehand: (address, instruction)."""
 
 
 def _signed(value: int) -> int:
@@ -47,7 +52,8 @@ def _signed(value: int) -> int:
 class Tracer:
     """Follows register values through a block symbolically; common to both instruction sets."""
 
-    def __init__(self, stack_register: int) -> None:
+    def __init__(self, stack_register: int, constant: ReadConstant | None = None) -> None:
+        self.constant = constant
         self.value: dict[int, Value] = {r: (r, 0) for r in range(_REGISTERS)}
         self.recipe = Recipe()
         self.all_operations: list[tuple[int, int, int, int, int]] = []
@@ -112,6 +118,8 @@ class Tracer:
             return
         if write and address[0] != self.stack_register:
             self.recipe.stores = True
+            if address[0] < 0:
+                self.recipe.fixed_stores.append((address[1] & 0xFFFFFFFF, instruction))
         self.recipe.accesses.append((address[0], min(instruction, 255), size, int(write), address[1]))
 
     def store(self, instruction: int, address: Value, size: int, value: Value, conditional: bool = False) -> None:
@@ -134,6 +142,10 @@ class Tracer:
         )
         if op is None or self.next_slot >= _SLOTS:
             return None
+        if address[0] < 0 and size == 4 and self.constant is not None:
+            literal = self.constant(address[1] & 0xFFFFFFFF)
+            if literal is not None:
+                return (-1, _signed(literal))
         if address[0] < 0:
             slot, offset = self.materialize(address), 0
         else:
@@ -243,9 +255,11 @@ def _arm_address(tracer: Tracer, operands: list[str], position: int, pc: int) ->
 _SPLIT_INNER = re.compile(r",\s*")
 
 
-def arm_recipe(address: int, instructions: list[tuple[int, int, str, str]], code: bytes) -> Recipe:
+def arm_recipe(
+    address: int, instructions: list[tuple[int, int, str, str]], constant: ReadConstant | None = None
+) -> Recipe:
     """Recipe of a Thumb block; *instructions* are (address, size, mnemonic, operands) as Capstone prints them."""
-    tracer = Tracer(stack_register=13)
+    tracer = Tracer(13, constant)
     predicated = 0
     for number, (pc, _size, mnemonic, text) in enumerate(instructions):
         conditional = predicated > 0
@@ -266,16 +280,12 @@ def arm_recipe(address: int, instructions: list[tuple[int, int, str, str]], code
             name,
             [o.strip() for o in _SPLIT.split(text)] if text else [],
             conditional,
-            code,
-            address,
         )
     tracer.recipe.open_predicate = predicated > 0
     return tracer.finish()
 
 
-def _arm_step(
-    tracer: Tracer, number: int, pc: int, name: str, operands: list[str], conditional: bool, code: bytes, start: int
-) -> None:
+def _arm_step(tracer: Tracer, number: int, pc: int, name: str, operands: list[str], conditional: bool) -> None:
     if name in ("wfi", "wfe"):
         tracer.recipe.sleeps = True
         return
@@ -472,9 +482,11 @@ _RISCV_ALU = {"add": ADD, "sub": SUB, "mul": MUL, "and": AND, "or": OR, "xor": X
 _RISCV_OFFSET = re.compile(r"^(-?\w+)?\((\w+)\)$")
 
 
-def riscv_recipe(address: int, instructions: list[tuple[int, int, str, str]], code: bytes) -> Recipe:
+def riscv_recipe(
+    address: int, instructions: list[tuple[int, int, str, str]], constant: ReadConstant | None = None
+) -> Recipe:
     """Recipe of an RV32 block; compressed instructions are followed as what they expand to."""
-    tracer = Tracer(stack_register=2)
+    tracer = Tracer(2, constant)
     tracer.value[0] = (-1, 0)
     for number, (pc, _size, mnemonic, text) in enumerate(instructions):
         name = mnemonic.removeprefix("c.")
@@ -555,8 +567,3 @@ def _riscv_result(tracer: Tracer, name: str, operands: list[str], pc: int) -> Va
             return tracer.add(left, (-1, -right[1]))
         return tracer.operate(_RISCV_ALU[plain], left, right if right != (-1, 0) else _zero(tracer))
     return None
-
-
-def literal_word(code: bytes, offset: int) -> int:
-    """32-bit little-endian word of *code* at *offset*."""
-    return int(struct.unpack_from("<I", code, offset)[0])

@@ -21,9 +21,12 @@ class BlockTable:
         self.machine = machine
         self.timing = load_timing(machine.platform)
         self.edges: set[int] = set()
+        self._stores: set[int] = set()
+        self._hits: dict[int, list[tuple[int, int]]] = {}
         self.addresses: list[int] = []
         self.sizes: list[int] = []
         self.instructions: list[int] = []
+        self.cycles_q8: list[int] = []
         self.offsets: list[tuple[int, ...]] = []
         self.flags: list[int] = []
         self.inside_it: set[int] = set()
@@ -40,11 +43,16 @@ class BlockTable:
             self._recipe = riscv_recipe
 
     def mark(self, address: int) -> None:
-        """Stop before the block that starts at *address* runs, now and whenever it is met."""
+        """Stop before the block that holds the instruction at *address*. Call it before that block was met."""
         self.edges.add(address)
-        for index, known in enumerate(self.addresses):
-            if known == address:
-                self.machine.probe.mark(index, set_flags=probe_core.BLOCK_EDGE)
+
+    def watch_store(self, address: int) -> None:
+        """Stop before a block that stores to the fixed *address* (a marker). Call it before that block was met."""
+        self._stores.add(address)
+
+    def hits(self, block_address: int) -> list[tuple[int, int]]:
+        """Marks in the block at *block_address*: (mark, static cost in 1/256 cycle of what runs before it)."""
+        return self._hits.get(block_address, [])
 
     def describe(self, address: int, size: int) -> int:
         """Add the block of *size* bytes at *address*; returns its index."""
@@ -52,16 +60,30 @@ class BlockTable:
         cost = self.timing.block(address, code)
         instructions = list(self._decoder.disasm_lite(code, address))
         covered = sum(i[1] for i in instructions)
-        recipe = self._recipe(address, instructions, code) if covered == size else Recipe(stores=True)
-        flags = probe_core.BLOCK_EDGE if address in self.edges else 0
+        recipe = self._recipe(address, instructions, self._constant) if covered == size else Recipe(stores=True)
+        hits = [
+            (address + o, p) for o, p in zip(cost.offsets, cost.prefix_q8, strict=False) if address + o in self.edges
+        ]
+        for store, number in recipe.fixed_stores:
+            if store in self._stores:
+                hits.append((store, cost.prefix_q8[number] if number < len(cost.prefix_q8) else 0))
+        flags = 0
+        if hits:
+            self._hits[address] = hits
+            flags = probe_core.BLOCK_EDGE
         index = self.machine.probe.add_block(address, size, cost, recipe, flags)
         if recipe.open_predicate:
             self.inside_it.add(index)
         self.addresses.append(address)
         self.sizes.append(size)
         self.instructions.append(cost.instructions)
+        self.cycles_q8.append(cost.cycles_q8)
         self.offsets.append(cost.offsets)
         self.flags.append(flags | (probe_core.BLOCK_SLEEPS if recipe.sleeps else 0))
         if recipe.stores:
             self.flags[-1] |= probe_core.BLOCK_STORES
         return index
+
+    def _constant(self, address: int) -> int | None:
+        """Word at *address* if the firmware cannot change it: a literal in flash."""
+        return self.machine.constant_word(address)

@@ -19,6 +19,9 @@ class Core(Protocol):
     def reset(self) -> None:
         """Registers and program counter as after reset."""
 
+    def initial_stack(self) -> int:
+        """Stack pointer the image starts with; 0 where it sets its own."""
+
     def resume_pc(self) -> int:
         """Where execution goes on."""
 

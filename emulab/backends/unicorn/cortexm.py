@@ -124,6 +124,9 @@ class CortexM:
         self.engine.set(self.const.UC_ARM_REG_LR, 0xFFFFFFFF)
         self._pc = entry & ~1
 
+    def initial_stack(self) -> int:
+        return int(struct.unpack("<I", self.machine.peek(self.machine.platform.soc.vector_base or 0, 4))[0])
+
     def resume_pc(self) -> int:
         return self._pc
 

@@ -33,7 +33,8 @@ WriteDevice = Callable[[int, int, int], None]
 class Memory:
     """Bytes of one memory region, shared with the engine."""
 
-    def __init__(self, size: int, fill: int) -> None:
+    def __init__(self, size: int, fill: int, constant: bool = False) -> None:
+        self.constant = constant
         self.map = mmap.mmap(-1, size)
         if fill:
             self.map[:] = bytes([fill]) * size

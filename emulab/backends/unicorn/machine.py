@@ -61,7 +61,7 @@ class Event:
 class Machine:
     """A board, ready to run one image. ``env`` is the SimPy environment; its time unit is the second."""
 
-    def __init__(self, platform: Platform, image: Image, profile: bool = True) -> None:
+    def __init__(self, platform: Platform, image: Image) -> None:
         from emulab.backends.unicorn.blocks import BlockTable
         from emulab.backends.unicorn.core import make_core
         from emulab.timing.memory import memory_config
@@ -70,7 +70,7 @@ class Machine:
         self.env = simpy.Environment()
         self.notes: list[str] = []
         self._noted: set[str] = set()
-        self.probe = ProbeCore(list(memory_config(platform)) if profile else None)
+        self.probe = ProbeCore(list(memory_config(platform)))
         self.face = self.probe.face
         self.engine = Engine(platform, self.probe)
         self.region_names: list[str] = []
@@ -79,11 +79,13 @@ class Machine:
         self._load(image)
         self.core_hz = 1.0
         self.base_s, self.base_q8, self.idle_q8 = 0.0, 0, 0
-        self._access_q8: int | None = None
+        self.access_q8: int | None = None
         self.error: BaseException | None = None
         self.power_listeners: list[Callable[[str, str, float], None]] = []
         self.clock_listeners: list[Callable[[float, float], None]] = []
         self.watchers: dict[str, list[Callable[[int, int], None]]] = {}
+        self.charge_sources: list[Callable[[float], dict[str, float]]] = []
+        """Cumulative charge by component at a time (set by whoever keeps an energy ledger)."""
         self.pin_listeners: list[Callable[[str, float, bool], None]] = []
         self.on_edge: Callable[[int], None] | None = None
         self.interrupts = 0
@@ -117,7 +119,7 @@ class Machine:
     def _map_memories(self) -> None:
         for name, memory in self.platform.soc.memories.items():
             size = (memory.size_bytes + 0xFFF) & ~0xFFF
-            content = Memory(size, memory.fill)
+            content = Memory(size, memory.fill, memory.kind in ("flash", "rom"))
             for offset, word in memory.data.items():
                 content.view[offset : offset + 4] = (word & 0xFFFFFFFF).to_bytes(4, "little")
             counter = self._region(name)
@@ -158,6 +160,23 @@ class Machine:
         base, length, memory, _ = self.memories[at]
         return (memory, address - base) if address + size <= base + length else None
 
+    def memory_range(self, address: int) -> tuple[int, int] | None:
+        """(base, end) of the memory that holds *address*, adjacent memories joined."""
+        ranges: list[list[int]] = []
+        for base, size, _, _ in self.memories:
+            if ranges and base <= ranges[-1][1]:
+                ranges[-1][1] = max(ranges[-1][1], base + size)
+            else:
+                ranges.append([base, base + size])
+        return next(((a, b) for a, b in ranges if a <= address < b), None)
+
+    def constant_word(self, address: int) -> int | None:
+        """Word in flash or ROM at *address*; None elsewhere."""
+        found = self._memory_at(address, 4)
+        if found is None or not found[0].constant:
+            return None
+        return int.from_bytes(found[0].view[found[1] : found[1] + 4], "little")
+
     def peek(self, address: int, size: int) -> bytes:
         """Bytes of memory at *address*; FirmwareFault where there is none (a bad stack pointer, for example)."""
         found = self._memory_at(address, size)
@@ -197,23 +216,23 @@ class Machine:
 
     def _read(self, address: int, size: int) -> int:
         try:
-            self._access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 0)
+            self.access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 0)
             found = self.device_at(address)
             if found is None:
                 self._unmapped(address, False)
                 return 0
             value = found[0].read(found[1], size)
-            self.poll.saw_read(address, value, self._access_q8)
+            self.poll.saw_read(address, value, self.access_q8)
             return value
         except BaseException as error:
             self._stop(error)
             return 0
         finally:
-            self._access_q8 = None
+            self.access_q8 = None
 
     def _write(self, address: int, size: int, value: int) -> None:
         try:
-            self._access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 1)
+            self.access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 1)
             self.poll.saw_write()
             found = self.device_at(address)
             if found is None:
@@ -223,7 +242,7 @@ class Machine:
         except BaseException as error:
             self._stop(error)
         finally:
-            self._access_q8 = None
+            self.access_q8 = None
 
     def _stop(self, error: BaseException) -> None:
         self.error = self.error or error
@@ -318,12 +337,12 @@ class Machine:
 
     def now(self) -> float:
         """Virtual time in seconds; within a register access exact to the cycle."""
-        return self.env.now if self._access_q8 is None else self.time_of(self._access_q8)
+        return self.env.now if self.access_q8 is None else self.time_of(self.access_q8)
 
     def cycles(self) -> int:
         """Cycles on the time line now, sleep included."""
-        if self._access_q8 is not None:
-            return self._access_q8 >> 8
+        if self.access_q8 is not None:
+            return self.access_q8 >> 8
         return max(self.face.cycles_q8, self.q8_at(self.env.now)) >> 8
 
     def after(self, delay_s: float, action: Callable[[], None]) -> Event:
@@ -343,7 +362,7 @@ class Machine:
         if hz <= 0:
             raise self.fault("the firmware switched the core to a clock that is off")
         if hz != self.core_hz:
-            at = self._access_q8 if self._access_q8 is not None else self.face.cycles_q8
+            at = self.access_q8 if self.access_q8 is not None else self.face.cycles_q8
             now = self.time_of(at)
             self.base_s, self.base_q8, self.core_hz = now, at, hz
             self.face.deadline_q8 = at  # look at the clock again before going on
@@ -438,6 +457,19 @@ class Machine:
         if text not in self._noted:
             self._noted.add(text)
             self.notes.append(text)
+
+    def waits_for(self) -> str:
+        """What the firmware does that takes so long: sleep, poll a register, or run."""
+        if self.asleep and self.core.sleeping:
+            return "sleeps with no wake-up source due"
+        if self.blocked:
+            return self.blocked
+        return self.poll.description() if self.poll.endless else "runs"
+
+    def close(self) -> None:
+        """Free the emulator; the machine cannot be used after this."""
+        self.engine.close()
+        self.probe.close()
 
     def where(self, pc: int) -> str:
         """``0x08001234 in main+0x10``"""

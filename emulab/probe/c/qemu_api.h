@@ -2,7 +2,7 @@
 /* The part of QEMU's TCG plugin interface that the probe uses, declared here because distributions ship no header.
  *
  * Interface versions: 1 (QEMU 4.2 to 8.1), 2 (8.2), 3 (9.0/9.1), 4 (9.2 to 10.0). The functions below are the same in all
- * of them but for qemu_plugin_insn_data, which copies from version 3 on, and qemu_plugin_mem_get_value, which is new in 4.
+ * of them but for qemu_plugin_insn_data, which copies from version 3 on.
  * Source: docs/devel/tcg-plugins.rst of QEMU. */
 #ifndef EMULAB_QEMU_API_H
 #define EMULAB_QEMU_API_H
@@ -36,28 +36,11 @@ typedef struct {
 enum { QEMU_PLUGIN_CB_NO_REGS = 0 };
 enum { QEMU_PLUGIN_MEM_R = 1, QEMU_PLUGIN_MEM_W = 2, QEMU_PLUGIN_MEM_RW = 3 };
 
-typedef struct {
-    int type; /* 0: 8 bits, 1: 16, 2: 32, 3: 64, 4: 128 */
-    union {
-        uint8_t u8;
-        uint16_t u16;
-        uint32_t u32;
-        uint64_t u64;
-        struct {
-            uint64_t low;
-            uint64_t high;
-        } u128;
-    } data;
-} qemu_plugin_mem_value;
-
-typedef void (*qemu_plugin_vcpu_cb)(qemu_plugin_id_t id, unsigned int vcpu);
 typedef void (*qemu_plugin_udata_cb)(qemu_plugin_id_t id, void *user);
 typedef void (*qemu_plugin_exec_cb)(unsigned int vcpu, void *user);
 typedef void (*qemu_plugin_trans_cb)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
 typedef void (*qemu_plugin_mem_cb)(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t address, void *user);
 
-void qemu_plugin_register_vcpu_idle_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_cb cb);
-void qemu_plugin_register_vcpu_resume_cb(qemu_plugin_id_t id, qemu_plugin_vcpu_cb cb);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, qemu_plugin_trans_cb cb);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, qemu_plugin_udata_cb cb, void *user);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, qemu_plugin_exec_cb cb, int flags, void *user);
@@ -77,8 +60,5 @@ unsigned int qemu_plugin_mem_size_shift(qemu_plugin_meminfo_t info);
 size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *to, size_t size);
 #else
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
-#endif
-#if EMULAB_PLUGIN_API >= 4
-qemu_plugin_mem_value qemu_plugin_mem_get_value(qemu_plugin_meminfo_t info);
 #endif
 #endif

@@ -15,9 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, WAKE_NS = 300000, TAKE_NS = 1000000000 };
+enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, LOG_LIMIT = 1 << 20, WAKE_NS = 300000, TAKE_NS = 1000000000 };
 
-static int events_fd = -1, control_fd = -1, input_fd = -1, wake_fd = -1;
+static int events_fd = -1, control_fd = -1, input_fd = -1, wake_fd = -1, log_fd = -1;
+static off_t log_read;
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -92,21 +93,21 @@ static uint64_t slept_since;
 static uint32_t price[4];
 static int priced;
 
-/* Put the next byte on the line. `wait` until QEMU's main loop has taken it: it gives the byte to the UART before it lets
- * the vCPU touch a device again. Never wait where QEMU's lock is held. A main loop that sleeps does not notice that the
- * firmware has switched the receiver on; an empty line for the monitor makes it look again. */
-static void deliver(int wait) {
+/* Put the next byte on the line and wait until QEMU's main loop has taken it: it gives the byte to the UART before it lets
+ * the vCPU touch a device again. A main loop that sleeps does not notice that the firmware has switched the receiver on; an
+ * empty line for the monitor makes it look again. */
+static void deliver(void) {
     uint8_t byte = queue[queue_head++];
     uint64_t start = now_ns();
-    int left = 1, woken = !wait;
+    int left = 1, woken = 0;
     chunk_left--, delivered++, polls = 0;
     if (write(input_fd, &byte, 1) != 1) return;
-    do {
+    while (!ioctl(input_fd, FIONREAD, &left) && left > 0) {
         uint64_t waited = now_ns() - start;
+        if (waited > TAKE_NS) return;
         if (waited > WAKE_NS && !woken) woken = write(wake_fd, "\n", 1) == 1;
-        if (!wait || waited > TAKE_NS) return;
         nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
-    } while (!ioctl(input_fd, FIONREAD, &left) && left > 0);
+    }
 }
 
 /* Whether a byte can be put on the line: the one before has been read, and the host has written another. */
@@ -120,31 +121,47 @@ static int ready(void) {
     return chunk_left > 0;
 }
 
-void input_stored(void) {
+int output_stored(void) {
+    uint8_t byte;
     pthread_mutex_lock(&input);
     polls = 0;
     pthread_mutex_unlock(&input);
+    if (pread(log_fd, &byte, 1, log_read) != 1) return -1;
+    if (++log_read == LOG_LIMIT && !ftruncate(log_fd, 0)) log_read = 0;
+    return byte;
+}
+
+/* The firmware can go no further without a byte, or so it seems: wait for one, or for the host to let it run on. Called
+ * with `input` held. */
+static void wait_for_input(void (*counts)(void)) {
+    int told = 0;
+    while (!ready() && !free_run) {
+        if (told) {
+            pthread_cond_wait(&changed, &input);
+            continue;
+        }
+        uint32_t opened = chunks_opened;
+        pthread_mutex_unlock(&input);
+        counts();
+        link_signal(AWAIT, plugin_pc(), opened);
+        pthread_mutex_lock(&input);
+        told = 1;
+    }
+    polls = 0;
+    if (ready()) deliver();
 }
 
 void input_polled(void (*counts)(void)) {
     pthread_mutex_lock(&input);
-    if (delivered == consumed && ++polls >= POLLS) {
-        int told = 0;
-        while (!ready() && !free_run) {
-            if (told) {
-                pthread_cond_wait(&changed, &input);
-                continue;
-            }
-            uint32_t opened = chunks_opened;
-            pthread_mutex_unlock(&input);
-            counts();
-            link_signal(AWAIT, plugin_pc(), opened);
-            pthread_mutex_lock(&input);
-            told = 1;
-        }
-        polls = 0;
-        if (ready()) deliver(1);
-    }
+    if (delivered == consumed && ++polls >= POLLS) wait_for_input(counts);
+    pthread_mutex_unlock(&input);
+}
+
+void input_sleeps(void (*counts)(void)) {
+    pthread_mutex_lock(&input);
+    if (delivered == consumed) wait_for_input(counts);
+    sleeping = 1;
+    slept_since = delivered == consumed ? now_ns() : 0;
     pthread_mutex_unlock(&input);
 }
 
@@ -153,20 +170,10 @@ int input_loaded(void) {
     int taken = consumed != delivered;
     if (taken) {
         consumed++, polls = 0;
-        if (chunk_left) deliver(1);
+        if (chunk_left) deliver();
     }
     pthread_mutex_unlock(&input);
     return taken;
-}
-
-int input_sleeps(void) {
-    pthread_mutex_lock(&input);
-    int fed = ready();
-    sleeping = 1;
-    slept_since = fed ? 0 : now_ns();
-    if (fed) deliver(0);
-    pthread_mutex_unlock(&input);
-    return fed;
 }
 
 uint64_t input_wakes(void) {
@@ -211,7 +218,7 @@ static void enqueue(uint32_t size) {
     queue_tail += size + sizeof size;
     if (sleeping && ready()) {
         slept_since = 0; /* it slept until the host spoke: not the firmware's time */
-        deliver(0);
+        deliver();
     }
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&input);
@@ -221,7 +228,7 @@ static void enqueue(uint32_t size) {
 /* Firmware that neither polls nor sleeps while it waits for an interrupt gets its bytes all the same, if late. */
 static void feed_busy_firmware(void) {
     pthread_mutex_lock(&input);
-    if (ready()) late_chunks++, deliver(0);
+    if (ready()) late_chunks++, deliver();
     pthread_mutex_unlock(&input);
 }
 
@@ -260,12 +267,13 @@ static void *listen_to_host(void *unused) {
     return unused;
 }
 
-int link_open(int events, int commands, const char *input_path, const char *wake_path) {
+int link_open(int events, int commands, const char *input_path, const char *wake_path, const char *log_path) {
     pthread_t thread;
     events_fd = events, control_fd = commands;
     input_fd = open(input_path, O_RDWR | O_CLOEXEC);
+    log_fd = open(log_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     wake_fd = open(wake_path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
-    if (events_fd <= 2 || control_fd <= 2 || input_fd < 0 || wake_fd < 0) {
+    if (events_fd <= 2 || control_fd <= 2 || input_fd < 0 || wake_fd < 0 || log_fd < 0) {
         fprintf(stderr, "emulab probe: the pipes to the host are missing\n");
         return -1;
     }

@@ -5,8 +5,12 @@
  * Python end is emulab/backends/qemu/stream.py.
  *
  * Console input. To repeat bit for bit, bytes must reach the UART at the same instruction in every run. A chunk that the
- * host wrote is handed over only where the firmware has polled the empty receiver POLLS times, or sleeps; there the vCPU
- * waits, and no virtual time passes. Within a chunk the next byte follows when the firmware has read the one before. */
+ * host wrote is handed over only where the firmware has polled the empty receiver POLLS times, or is about to sleep; there
+ * the vCPU waits, and no virtual time passes. Within a chunk the next byte follows when the firmware has read the one
+ * before.
+ *
+ * Console output. QEMU logs what it sends in the very moment of the store, so the log tells which byte a store sent, and
+ * whether it sent one (a store to a divisor latch, or to a transmitter that is off, does not). */
 #ifndef EMULAB_QEMU_LINK_H
 #define EMULAB_QEMU_LINK_H
 #include <stddef.h>
@@ -16,9 +20,9 @@
 enum { BLOCK = 1, EDGE, AWAIT, IDLE, STATE, EXIT }; /* records */
 enum { DATA = 1, RUN, HOLD, QUERY, PRICE };         /* commands */
 
-/* Opens the console's input line and the monitor's, starts the thread that listens to the host. 0, or -1 with a line on
- * stderr. */
-int link_open(int events_fd, int control_fd, const char *input_path, const char *wake_path);
+/* Opens the console's input line, the monitor's and the console's log, starts the thread that listens to the host. 0, or -1
+ * with a line on stderr. */
+int link_open(int events_fd, int control_fd, const char *input_path, const char *wake_path, const char *log_path);
 
 /* A record is built between begin and end; end with now != 0 sends everything that waits. */
 void link_begin(uint32_t type);
@@ -28,13 +32,14 @@ void link_bytes(const void *data, size_t size);
 void link_end(int now);
 void link_signal(uint32_t type, uint32_t pc, uint32_t value);
 
-/* The firmware stored to the console, polled its receiver, or loaded a byte from it. `counts` is called before the vCPU
- * waits for input, so that the host has all counts by then. */
-void input_stored(void);
+/* The firmware stored to the console's data register: the byte that was sent, -1 if none (yet). */
+int output_stored(void);
+/* The firmware polled the receiver, or loaded from it (1 where that took a byte), or is about to sleep. `counts` is called
+ * before the vCPU waits for input, so that the host has all counts by then. */
 void input_polled(void (*counts)(void));
 int input_loaded(void);
-/* The vCPU goes to sleep (1 where input waited for that and wakes it), or wakes up (returns the host time slept). */
-int input_sleeps(void);
+void input_sleeps(void (*counts)(void));
+/* It woke up: host time slept, 0 where that was until the host spoke. */
 uint64_t input_wakes(void);
 /* Chunks that were handed over without waiting for a poll, because the firmware never polled. */
 uint32_t input_late(void);

@@ -68,7 +68,8 @@ static unsigned edge_count;
 static struct {
     uint32_t store, load, poll;
 } uarts[MAX_UARTS];
-static unsigned uart_count, uart_edges = 1, count_memory = 1;
+static unsigned uart_count, uart_delays, count_memory = 1; /* uart_delays: it sends later than it is stored to */
+static int asleep;
 static int riscv; /* whose atomic instructions load and store */
 static struct {
     uint32_t base, size, offset;
@@ -231,8 +232,22 @@ static inline void enter(block *b) {
     expected = b->end;
 }
 
+/* Before an instruction that sleeps. (QEMU's own idle callbacks do not come under -icount.) */
+static void on_sleep(unsigned int vcpu, void *user) {
+    (void)vcpu, (void)user;
+    input_sleeps(send_counts);
+    asleep = 1;
+}
+
+static void wake(void) {
+    uint64_t slept = input_wakes();
+    idle_ns += slept, idles++;
+    asleep = 0;
+}
+
 static void on_block(unsigned int vcpu, void *user) {
     (void)vcpu;
+    if (asleep) wake();
     current_tb = user;
     enter(current_tb->block);
 }
@@ -303,17 +318,11 @@ static const insn *where(const insn *i) {
     return i;
 }
 
-static void console_access(const insn *i, qemu_plugin_meminfo_t info, uint32_t address, int is_write) {
+static void console_access(const insn *i, uint32_t address, int is_write) {
     for (unsigned u = 0; u < uart_count; u++) {
         if (is_write && address == uarts[u].store) {
-            uint32_t value = UNKNOWN_BYTE;
-#if EMULAB_PLUGIN_API >= 4
-            value = qemu_plugin_mem_get_value(info).data.u8;
-#else
-            (void)info;
-#endif
-            input_stored();
-            if (uart_edges) edge_before(i, UART_EDGE, value);
+            int sent = output_stored();
+            if (sent >= 0 || uart_delays) edge_before(i, UART_EDGE, sent >= 0 ? (uint32_t)sent : UNKNOWN_BYTE);
         } else if (!is_write && address == uarts[u].load && input_loaded()) {
             continue;
         } else if (!is_write && address == uarts[u].poll) {
@@ -333,7 +342,7 @@ static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t addre
     if (page_kind[address >> PAGE_SHIFT] != MEMORY) {
         const insn *at = where(i);
         em_probe_access(probe, i->address, address, bytes, i->stores);
-        if (page_kind[address >> PAGE_SHIFT] == CONSOLE) console_access(at, info, address, i->stores);
+        if (page_kind[address >> PAGE_SHIFT] == CONSOLE) console_access(at, address, i->stores);
         return;
     }
     em_probe_access(probe, translate(i->address), translate(address), bytes, i->stores);
@@ -363,6 +372,11 @@ static size_t code_of(const struct qemu_plugin_insn *q, uint8_t *to, size_t size
 #endif
 }
 
+/* WFI, which ends its TB. */
+static int sleeps(const uint8_t *code) {
+    return riscv ? !memcmp(code, "\x73\x00\x50\x10", 4) : !memcmp(code, "\x30\xbf", 2);
+}
+
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
     (void)id;
     size_t n = qemu_plugin_tb_n_insns(q), size = 0;
@@ -381,6 +395,9 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
     }
     t->block = find_block(list[0].address, (uint32_t)size, (uint32_t)n, list[n - 1].address, t->code);
     qemu_plugin_register_vcpu_tb_exec_cb(q, on_block, QEMU_PLUGIN_CB_NO_REGS, t);
+    if (sleeps(t->code + (list[n - 1].address - list[0].address))) {
+        qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(q, n - 1), on_sleep, QEMU_PLUGIN_CB_NO_REGS, t);
+    }
     for (size_t k = 0; k < n; k++) {
         struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
         for (unsigned e = 0; e < edge_count; e++) {
@@ -393,20 +410,6 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
             qemu_plugin_register_vcpu_mem_cb(qi, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, &list[k]);
         }
     }
-}
-
-/* QEMU holds its big lock here: nothing below may wait for its main loop. */
-static void on_idle(qemu_plugin_id_t id, unsigned int vcpu) {
-    (void)id, (void)vcpu;
-    if (input_sleeps()) return;
-    send_counts();
-    link_signal(IDLE, plugin_pc(), 1);
-}
-
-static void on_resume(qemu_plugin_id_t id, unsigned int vcpu) {
-    (void)id, (void)vcpu;
-    uint64_t slept = input_wakes();
-    idle_ns += slept, idles += slept > 0;
 }
 
 static void on_quit(qemu_plugin_id_t id, void *user) {
@@ -437,8 +440,8 @@ static int configure(const char *line) {
         page_kind[a >> PAGE_SHIFT] = page_kind[b >> PAGE_SHIFT] = page_kind[c >> PAGE_SHIFT] = CONSOLE;
     } else if (sscanf(line, "edge %u %x %d %u", &a, &b, &partner, &d) == 4 && edge_count < MAX_EDGES) {
         edges[edge_count++] = (edge){.id = a, .address = b, .partner = partner, .armed = (int)d};
-    } else if (sscanf(line, "uart_edges %u", &a) == 1) {
-        uart_edges = a;
+    } else if (sscanf(line, "uart_delays %u", &a) == 1) {
+        uart_delays = a;
     } else if (sscanf(line, "count_memory %u", &a) == 1) {
         count_memory = a;
     } else if (sscanf(line, "moved %x %x %x", &a, &b, &c) == 3 && moved_count < sizeof moved / sizeof *moved) {
@@ -477,12 +480,10 @@ PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *in
     probe = must(em_probe_new());
     if (!read_configuration(option(argc, argv, "config"))) return -1;
     if (link_open(atoi(option(argc, argv, "events")), atoi(option(argc, argv, "commands")), option(argc, argv, "input"),
-                  option(argc, argv, "wake"))) {
+                  option(argc, argv, "wake"), option(argc, argv, "log"))) {
         return -1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
-    qemu_plugin_register_vcpu_idle_cb(id, on_idle);
-    qemu_plugin_register_vcpu_resume_cb(id, on_resume);
     qemu_plugin_register_atexit_cb(id, on_quit, NULL);
     return 0;
 }

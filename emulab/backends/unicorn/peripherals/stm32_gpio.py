@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012  (register tables are constants)
 """STM32 GPIO port and EXTI: RM0432 chapters 8 and 16; RM0456 chapters 13 and 23."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012  (register tables are constants)
 """STM32 RTC, random number generator and CRC unit: RM0432 chapters 46, 34, 18; RM0456 chapter 63."""
 
 from __future__ import annotations

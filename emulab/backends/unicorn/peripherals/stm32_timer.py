@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012  (register tables are constants)
 """STM32 general-purpose and low-power timers: RM0432 chapters 37 to 42. Counting, update and compare; no pins."""
 
 from __future__ import annotations

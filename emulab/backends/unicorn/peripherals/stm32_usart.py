@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012  (register tables are constants)
 """STM32 USART and LPUART with ISR/ICR registers (L4, G0, F7, H7, U5): RM0432 chapters 48, 49; RM0456 chapter 66.
 
 8 data bits. With FIFOEN the FIFOs are 8 deep. DMA requests go to the controllers of ``stm32_dma.py``.
