@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
 from emulab.errors import ToolError
-from emulab.lab.ports import open_port
+from emulab.lab.ports import LINE_ERRORS, open_port
 
 STALL_S = 1.0
 """A read that returns this much later than asked means that this process, not the board, stood still."""
@@ -28,8 +29,7 @@ class SerialConsole:
         """Send *data*; ToolError when the port is gone or takes nothing within five seconds."""
         try:
             self._port.write(data)
-            self._port.flush()
-        except OSError as error:  # SerialException is one
+        except LINE_ERRORS as error:
             raise self._lost(error) from None
 
     def read(self, timeout_s: float) -> bytes:
@@ -43,14 +43,14 @@ class SerialConsole:
                 self.stalls.append(late)
             waiting = self._port.in_waiting if first else 0
             return first + self._port.read(waiting) if waiting else first
-        except (OSError, TypeError) as error:  # pyserial raises TypeError when closed under a read
+        except LINE_ERRORS as error:
             raise self._lost(error) from None
 
     def discard(self) -> None:
         """Drop what came before."""
         try:
             self._port.reset_input_buffer()
-        except OSError as error:
+        except LINE_ERRORS as error:
             raise self._lost(error) from None
 
     def reopen(self, within_s: float = 5.0) -> None:
@@ -68,10 +68,8 @@ class SerialConsole:
 
     def close(self) -> None:
         """Free the port."""
-        try:
+        with contextlib.suppress(*LINE_ERRORS):
             self._port.close()
-        except OSError:
-            return
 
     def _lost(self, error: Exception) -> ToolError:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -8,6 +8,18 @@ from typing import Any
 from emulab.errors import BackendUnavailable, InputError, ToolError
 
 
+def line_errors() -> tuple[type[Exception], ...]:
+    """What pyserial lets through when a cable is pulled: OSError, and what its platform's calls raise besides."""
+    try:
+        from termios import error
+    except ImportError:
+        return (OSError, TypeError)
+    return (OSError, TypeError, error)
+
+
+LINE_ERRORS = line_errors()
+
+
 def open_port(url: str, baud: int, what: str, timeout_s: float = 0.1, write_timeout_s: float | None = 5.0) -> Any:
     """Open a device path, ``socket://HOST:PORT`` or ``rfc2217://HOST:PORT``. Raises ToolError saying why it cannot.
 

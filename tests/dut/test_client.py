@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from emulab.dut import messages
 from emulab.dut.client import DutClient, DutError, DutReset
-from emulab.dut.lines import MAX_LINE_BYTES, LineSplitter
 from emulab.errors import DutTimeout, EmulabError, InputError, ToolError
+from emulab.lab.lines import MAX_LINE_BYTES, LineSplitter
 
 
 def client_of(dut: FakeDut, limit_s: float = 0.05) -> DutClient:
@@ -77,13 +77,14 @@ def test_a_board_that_booted_long_ago_is_asked_its_name():
     dut = FakeDut(clock=FakeClock("wall"), boots=False)
     client = client_of(dut, limit_s=0.5)
     client.sync(boot_s=0.01)
-    assert dut.heard == ["name"]
-    assert client.name() == "fake"
+    assert dut.heard == ["name", "timestamp"]
+    assert (client.name(), client.mode) == ("fake", "performance")
 
 
 def test_sync_is_not_fooled_by_a_late_boot():
     dut = FakeDut(clock=FakeClock("wall"), boots=False)
-    dut.hook = lambda command, answer: ["m-timestamp-mode-performance", "m-init-done", "m-ready", *answer]
+    late = ["m-timestamp-mode-performance", "m-init-done", "m-ready"]
+    dut.hook = lambda command, answer: [*late, *answer] if command == "name" else None
     client = client_of(dut, limit_s=0.5)
     client.sync(boot_s=0.01)
     dut.hook = lambda command, answer: None

@@ -19,15 +19,21 @@ from emulab.lab.power import ppk2_packet as ppk
 from emulab.lab.power.ina2xx import decode as ina_decode
 from emulab.lab.power.joulescope import assemble
 
-CAL = ppk.Modifiers(gs=(0.1, 0.2, 0.0, 0.05, 0.0), gi=(1.0, 0.99, 1.01, 1.0, 1.02), o=(3.0, 1.0, 0.0, 2.0, 1.0),
-                    s=(1e-8, 2e-8, 0.0, 1e-6, 0.0), i=(1e-8, -1e-8, 0.0, 2e-6, 0.0), ug=(1.0, 1.0, 1.0, 1.01, 0.99))  # fmt: skip
+CAL = ppk.Modifiers(
+    gs=(0.1, 0.2, 0.0, 0.05, 0.0),
+    gi=(1.0, 0.99, 1.01, 1.0, 1.02),
+    o=(3.0, 1.0, 0.0, 2.0, 1.0),
+    s=(1e-8, 2e-8, 0.0, 1e-6, 0.0),
+    i=(1e-8, -1e-8, 0.0, 2e-6, 0.0),
+    ug=(1.0, 1.0, 1.0, 1.01, 0.99),
+)
 
 
 def stream(current, logic=1, drop=(), start=0):
     current = np.asarray(current, dtype=float)
     words = ppk.encode(current, np.arange(start, start + len(current)), np.full(len(current), logic), CAL, 3.0)
-    keep = [i for i in range(len(current)) if i not in set(drop)]
-    return b"".join(words[4 * i : 4 * i + 4] for i in keep)
+    keep = np.setdiff1d(np.arange(len(current)), np.asarray(list(drop), dtype=int))
+    return np.frombuffer(words, "<u4")[keep].tobytes()
 
 
 def test_formula_of_one_sample_by_hand():

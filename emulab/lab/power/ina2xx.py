@@ -13,7 +13,7 @@ import time
 
 from emulab.errors import InputError, ToolError
 from emulab.lab.capture import Capture
-from emulab.lab.ports import open_port
+from emulab.lab.ports import LINE_ERRORS, open_port
 from emulab.lab.power.base import MonitorOptions
 from emulab.lab.power.stream import StreamReader
 
@@ -77,7 +77,7 @@ class Ina2xx:
     def _line(self, text: bytes) -> None:
         try:
             self._port.write(text)
-        except OSError as error:
+        except LINE_ERRORS as error:
             raise ToolError(f"power monitor INA2xx {self._options.address}: the line is gone ({error})") from None
 
     def start(self) -> None:

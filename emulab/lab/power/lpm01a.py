@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from emulab.errors import InputError, ToolError
 from emulab.lab.capture import Capture
-from emulab.lab.ports import open_port
+from emulab.lab.ports import LINE_ERRORS, open_port
 from emulab.lab.power import lpm01a_text as wire
 from emulab.lab.power.base import MonitorOptions
 from emulab.lab.power.stream import StreamReader
@@ -17,6 +17,8 @@ from emulab.lab.power.stream import StreamReader
 BAUD = 3_686_400
 RATE_HZ = 1000.0
 ANSWER_S = 3.0
+TAIL_S = 0.1
+"""The acquisition goes on this long after it was asked to stop, so that the last event is in it."""
 
 
 class Lpm01a:
@@ -58,7 +60,7 @@ class Lpm01a:
         before = len(self._reader.data)
         try:
             self._port.write(command.encode() + b"\r\n")
-        except OSError as error:
+        except LINE_ERRORS as error:
             raise ToolError(f"power monitor LPM01A {self._options.address}: takes no commands ({error})") from None
         if self._reader.wait_for(f"ack {command}".encode(), ANSWER_S, before):
             return
@@ -74,9 +76,10 @@ class Lpm01a:
 
     def stop(self) -> None:
         """Stop the acquisition; its end is confirmed by the monitor, else the capture is marked incomplete."""
+        time.sleep(TAIL_S)
         try:
             self._port.write(b"stop\r\n")
-        except OSError:
+        except LINE_ERRORS:
             return  # the reader says that the line is gone
         self._reader.wait_for(b"Acquisition completed", ANSWER_S, self._begin)
 
@@ -91,7 +94,7 @@ class Lpm01a:
 
     def close(self) -> None:
         """Give control back to the monitor's buttons and free the port."""
-        with contextlib.suppress(OSError):  # the reader says when the line is gone
+        with contextlib.suppress(*LINE_ERRORS):  # the reader says when the line is gone
             self._port.write(b"hrc\r\n")
         self._reader.stop()
         self._port.close()

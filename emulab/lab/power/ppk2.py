@@ -7,12 +7,14 @@ import time
 
 from emulab.errors import InputError, ToolError
 from emulab.lab.capture import Capture
-from emulab.lab.ports import open_port
+from emulab.lab.ports import LINE_ERRORS, open_port
 from emulab.lab.power import ppk2_packet as packet
 from emulab.lab.power.base import MonitorOptions
 from emulab.lab.power.stream import StreamReader
 
 METADATA_S = 3.0
+TAIL_S = 0.1
+"""Sampling goes on this long after it was asked to stop, since the host hears of a window's end late."""
 
 
 class Ppk2:
@@ -41,7 +43,7 @@ class Ppk2:
     def _send(self, *command: int) -> None:
         try:
             self._port.write(bytes(command))
-        except OSError as error:
+        except LINE_ERRORS as error:
             raise ToolError(f"power monitor PPK2 {self._options.address}: takes no commands ({error})") from None
 
     def _calibration(self) -> packet.Modifiers:
@@ -59,7 +61,7 @@ class Ppk2:
                 )
             try:
                 text += self._port.read(max(1, self._port.in_waiting))
-            except OSError as error:
+            except LINE_ERRORS as error:
                 raise ToolError(f"power monitor PPK2 {self._options.address}: the line is gone ({error})") from None
         return packet.parse_metadata(text.decode("ascii", "replace"))
 
@@ -76,7 +78,8 @@ class Ppk2:
         """Stop sampling; what is on its way is still taken."""
         if self._reader is None:
             return
-        with contextlib.suppress(OSError):  # the reader says when the line is gone
+        time.sleep(TAIL_S)
+        with contextlib.suppress(*LINE_ERRORS):  # the reader says when the line is gone
             self._port.write(bytes([packet.AVERAGE_STOP]))
         time.sleep(0.1)
         self._reader.stop()

@@ -147,8 +147,10 @@ def place(data: bytes, arrivals: Sequence[tuple[int, float]] = ()) -> Words:
         if good and good < len(words):
             good -= 1  # the last word before the stream fell out of step may be torn
         if good:
-            pieces.append(words[:good])
-            offsets.append(position + 4 * np.arange(good))
+            # After lost bytes the first words that seem to follow may still be torn ones.
+            skip = _settled(words[:good]) if position and good else 0
+            pieces.append(words[skip:good])
+            offsets.append(position + 4 * np.arange(skip, good))
             position += 4 * good
         if position + 4 * RESYNC_RUN > len(data):
             break
@@ -166,6 +168,16 @@ def place(data: bytes, arrivals: Sequence[tuple[int, float]] = ()) -> Words:
     if arrivals:
         steps = _with_stalls(steps, offset, arrivals)
     return Words(words, np.concatenate([[0], np.cumsum(steps)]), resyncs)
+
+
+def _settled(words: Any) -> int:
+    """Index behind the first two steps that follow each other; all of *words* when there are none."""
+    import numpy as np
+
+    counter = ((words >> 18) & (COUNTER - 1)).astype(np.int64)
+    follows = (np.diff(counter) % COUNTER) == 1
+    pairs = np.flatnonzero(follows[:-1] & follows[1:])
+    return int(pairs[0]) + 1 if len(pairs) else len(words)
 
 
 def _aligned_run(words: Any) -> int:

@@ -6,6 +6,8 @@ import threading
 import time
 from typing import Any
 
+from emulab.lab.ports import LINE_ERRORS
+
 STALL_S = 1.0
 """If this thread did not run for this long, the host was stopped; the monitor's own buffer is then long full."""
 MAX_BYTES = 2 << 30
@@ -32,7 +34,7 @@ class StreamReader:
         while not self._stop.is_set():
             try:
                 chunk = self._port.read(max(1, min(self._port.in_waiting, 65536)))
-            except (OSError, TypeError) as error:
+            except LINE_ERRORS as error:
                 text = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self.trouble = self.trouble or f"the monitor's line is gone ({text}); was its cable pulled?"
                 return

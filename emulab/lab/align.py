@@ -1,0 +1,57 @@
+"""Finds windows in a trace whose clock has nothing in common with the host's: by correlation of activity and
+current."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+MIN_CONTRAST = 0.05
+"""Least difference between windows and pauses, as a part of the mean, that a correlation is trusted at."""
+
+
+def correlate(
+    start_s: float, step_s: float, current_a: Any, windows: Sequence[tuple[float, float]], max_bins: int = 200_000
+) -> float | None:
+    """Seconds to add to *windows* so that they lie on the trace's busy stretches; None where the trace cannot tell.
+
+    The current is binned (at most *max_bins*), the windows are a pattern of ones, and the shift with the greatest
+    difference between mean current inside and outside is taken. The pattern must lie within the trace.
+    """
+    import numpy as np
+
+    values = np.asarray(current_a, dtype=np.float64)
+    if not len(windows) or not len(values):
+        return None
+    values = np.where(np.isfinite(values), values, np.nanmean(values) if np.isfinite(values).any() else 0.0)
+    group = max(1, -(-len(values) // max_bins))
+    cut = len(values) - len(values) % group
+    binned = values[:cut].reshape(-1, group).mean(axis=1)
+    bin_s = step_s * group
+    first, last = windows[0][0], windows[-1][1]
+    span = round((last - first) / bin_s)
+    if span < 1 or span > len(binned):
+        return None
+    total = np.concatenate([[0.0], np.cumsum(binned)])
+    shifts = np.arange(len(binned) - span + 1)
+    inside = np.zeros(len(shifts))
+    count = 0
+    for begin, end in windows:
+        low, high = (
+            round((begin - first) / bin_s),
+            max(round((end - first) / bin_s), round((begin - first) / bin_s) + 1),
+        )
+        inside += total[np.minimum(shifts + high, len(binned))] - total[shifts + low]
+        count += high - low
+    around = total[shifts + span] - total[shifts]
+    if span > count:
+        contrast = inside / count - (around - inside) / (span - count)
+    else:
+        outside = len(binned) - span
+        if outside <= 0:
+            return None
+        contrast = inside / count - (total[-1] - inside) / outside
+    best = int(np.argmax(contrast))
+    if contrast[best] < MIN_CONTRAST * abs(float(binned.mean())):
+        return None
+    return start_s + best * bin_s - first

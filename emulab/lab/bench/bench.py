@@ -1,0 +1,104 @@
+"""The simulated bench: one board on a line, and power monitors on theirs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from emulab.errors import EmulabError, InputError
+from emulab.lab.bench.imperfection import Imperfection
+from emulab.lab.bench.line import PtyLine, TcpLine, open_line
+from emulab.lab.bench.lpm01a_sim import Lpm01aSim
+from emulab.lab.bench.player import Playable, Player
+from emulab.lab.bench.ppk2_sim import Ppk2Sim
+from emulab.lab.bench.world import World
+
+MONITORS = ("ppk2", "lpm01a")
+
+
+class Bench:
+    """Runs until :meth:`close`. ``console_url`` is what ``--serial`` takes, ``monitors`` maps a name to its URL.
+
+    ``failure`` holds the error that ended the board, if one did. The session is the caller's to close.
+    """
+
+    def __init__(
+        self,
+        session: Playable,
+        pin: str = "",
+        line: str = "pty",
+        monitors: Sequence[str] = ("ppk2",),
+        imperfection: Imperfection | None = None,
+        speed: float = 1.0,
+        idle_a: float = 0.002,
+        active_a: float = 0.012,
+    ) -> None:
+        if speed <= 0:
+            raise InputError(f"bench-sim: speed {speed:g} must be positive")
+        for name in monitors:
+            if name not in MONITORS:
+                raise InputError(f"bench-sim: monitor {name!r} is unknown; known: {', '.join(MONITORS)}")
+        self.world = World(speed)
+        self.player = Player(session, pin, idle_a, active_a)
+        self.failure: EmulabError | None = None
+        self._stop = threading.Event()
+        self._console: PtyLine | TcpLine = open_line(line)
+        self.console_url = self._console.url
+        self.sims: dict[str, Ppk2Sim | Lpm01aSim] = {}
+        self.monitors: dict[str, str] = {}
+        flaws = imperfection or Imperfection()
+        kind = line.partition(":")[0]
+        for name in monitors:
+            cable = open_line(kind)
+            self.monitors[name] = cable.url
+            maker = Ppk2Sim if name == "ppk2" else Lpm01aSim
+            self.sims[name] = maker(cable, self.player, self.world, flaws)
+        self._thread = threading.Thread(target=self._run, name="bench-board", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._play(self.player.boot(self.world.now_s()))
+            while not self._stop.is_set():
+                data = self._console.read(0.005)
+                if data:
+                    now = self.world.now_s()
+                    self.world.hold(now)
+                    try:
+                        self._play(self.player.feed(data, now))
+                    finally:
+                        self.world.release()
+        except EmulabError as error:
+            self.failure = error
+            self._stop.set()
+            self._console.close()
+
+    def _play(self, answer: object) -> None:
+        """Write what the board prints when world time gets there; time may run as far as the board has computed."""
+        for when, data in answer:  # type: ignore[attr-defined]
+            self.world.hold(when)
+            if not self.world.wait_until(when, self._stop):
+                return
+            self._console.write(data)
+
+    def pull_console(self) -> None:
+        """Pull the board's cable."""
+        self._console.close()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive() and self.failure is None
+
+    def close(self) -> None:
+        """End every thread and free every line."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+        for sim in self.sims.values():
+            sim.close()
+        self._console.close()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()

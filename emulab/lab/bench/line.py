@@ -1,0 +1,146 @@
+"""Ends of a simulated bench's cables: a pseudo-terminal or a TCP socket that a real client opens by its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+from typing import Protocol
+
+from emulab.errors import InputError, ToolError
+
+BUFFER_BYTES = 1 << 18
+"""What a line holds that nobody reads; what comes on top is lost, as in the buffer of a real adapter."""
+
+
+class Line(Protocol):
+    """One end of a cable."""
+
+    @property
+    def url(self) -> str: ...
+
+    def read(self, timeout_s: float) -> bytes: ...
+
+    def write(self, data: bytes) -> bool:
+        """Queue *data* whole, or lose it whole (False) when nobody has read for long."""
+
+    def close(self) -> None: ...
+
+
+class PtyLine:
+    """A pseudo-terminal; its other end is a device path such as /dev/pts/4."""
+
+    def __init__(self) -> None:
+        try:
+            import pty
+            import tty
+        except ImportError:
+            raise ToolError("bench-sim: this system has no pseudo-terminals; use a socket (tcp:PORT)") from None
+        self._master, self._slave = pty.openpty()
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self.url = os.ttyname(self._slave)
+        self._queue = bytearray()
+
+    def read(self, timeout_s: float) -> bytes:
+        """What the client sent; also pushes on what waits to be sent."""
+        self._push()
+        if self._master < 0:
+            return b""
+        ready, _, _ = select.select([self._master], [], [], timeout_s)
+        if not ready:
+            return b""
+        with contextlib.suppress(OSError):
+            return os.read(self._master, 4096)
+        return b""
+
+    def write(self, data: bytes) -> bool:
+        if len(self._queue) > BUFFER_BYTES:
+            self._push()
+            if len(self._queue) > BUFFER_BYTES:
+                return False
+        self._queue += data
+        self._push()
+        return True
+
+    def _push(self) -> None:
+        while self._queue and self._master >= 0:
+            try:
+                sent = os.write(self._master, self._queue[:16384])
+            except (BlockingIOError, OSError):
+                return
+            del self._queue[:sent]
+
+    def close(self) -> None:
+        """Pull the cable: the client's next read fails."""
+        for handle in (self._master, self._slave):
+            if handle >= 0:
+                with contextlib.suppress(OSError):
+                    os.close(handle)
+        self._master = self._slave = -1
+
+
+class TcpLine:
+    """A listening socket on the loopback; one client at a time (``socket://127.0.0.1:PORT``)."""
+
+    def __init__(self, port: int = 0) -> None:
+        try:
+            self._server = socket.create_server(("127.0.0.1", port))
+        except OSError as error:
+            raise ToolError(f"bench-sim: port {port}: {error.strerror or error}; choose another") from None
+        self._server.setblocking(False)
+        self.url = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
+        self._client: socket.socket | None = None
+        self._queue = bytearray()
+
+    def read(self, timeout_s: float) -> bytes:
+        self._push()
+        sources = [self._server] if self._client is None else [self._client, self._server]
+        ready, _, _ = select.select(sources, [], [], timeout_s)
+        if self._server in ready:
+            with contextlib.suppress(OSError):
+                client, _ = self._server.accept()
+                client.setblocking(False)
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self._client is not None:
+                    self._client.close()
+                self._client = client
+        if self._client is not None and self._client in ready:
+            with contextlib.suppress(OSError):
+                data = self._client.recv(4096)
+                if data:
+                    return data
+                self._client.close()
+                self._client = None
+        return b""
+
+    def write(self, data: bytes) -> bool:
+        if self._client is None or len(self._queue) > BUFFER_BYTES:
+            return False
+        self._queue += data
+        self._push()
+        return True
+
+    def _push(self) -> None:
+        while self._queue and self._client is not None:
+            try:
+                sent = self._client.send(self._queue[:16384])
+            except OSError:
+                return
+            del self._queue[:sent]
+
+    def close(self) -> None:
+        for one in (self._client, self._server):
+            if one is not None:
+                one.close()
+
+
+def open_line(spec: str) -> PtyLine | TcpLine:
+    """``pty`` or ``tcp[:PORT]``."""
+    kind, _, port = spec.partition(":")
+    if kind == "pty" and not port:
+        return PtyLine()
+    if kind == "tcp" and (not port or port.isdigit()):
+        return TcpLine(int(port or 0))
+    raise InputError(f"bench-sim: {spec!r} is no line; expected pty, tcp or tcp:PORT")

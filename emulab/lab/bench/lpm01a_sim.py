@@ -1,0 +1,130 @@
+"""A simulated X-NUCLEO-LPM01A: commands, acknowledgements and energy samples as text, fed with the current of a
+player."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+from emulab.lab.bench.imperfection import Imperfection
+from emulab.lab.bench.line import Line
+from emulab.lab.bench.player import Player
+from emulab.lab.bench.world import World
+from emulab.lab.power import lpm01a_text as wire
+
+TICK_S = 0.01
+OVERSAMPLING = 20
+RATES = {"1k": 1000, "2k": 2000, "5k": 5000, "500": 500, "200": 200, "100": 100, "50": 50, "20": 20, "10": 10}
+KNOWN = {
+    "htc", "hrc", "pwr", "acqtime", "trigdelay", "trigsrc", "eventsrc", "output", "format", "freq", "volt", "lcd",
+    "acqmode", "funcmode", "pwrend", "start", "stop", "powershield", "version", "status", "targrst",
+}  # fmt: skip
+
+
+class Lpm01aSim:
+    """Answers commands and streams samples in a thread of its own until :meth:`close`."""
+
+    def __init__(self, line: Line, player: Player, world: World, imperfection: Imperfection) -> None:
+        self._line, self._player, self._world, self._imperfection = line, player, world, imperfection
+        self.voltage_v = 3.3
+        self.sent = self.lost = 0
+        self._rate = 100
+        self._energy = False
+        self._controlled = False
+        self._stop = threading.Event()
+        self._pending = bytearray()
+        self._running = False
+        self._begin_s = 0.0
+        self._made = 0
+        self._random = imperfection.generator()
+        self._thread = threading.Thread(target=self._run, name="lpm01a-sim", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._pending += self._line.read(TICK_S / 2)
+            while (match := re.search(rb"[\r\n]", self._pending)) is not None:
+                command = bytes(self._pending[: match.start()]).decode("ascii", "replace").strip()
+                del self._pending[: match.end()]
+                if command:
+                    self._command(command)
+            if self._running:
+                self._stream()
+
+    def _say(self, text: str) -> None:
+        self._line.write(f"{text}\r\n".encode())
+
+    def _command(self, command: str) -> None:
+        word, _, argument = command.partition(" ")
+        if word not in KNOWN or (word not in ("htc", "powershield", "version", "status") and not self._controlled):
+            self._say(f"{wire.PROMPT}error {command}")
+            self._say("Error detail: unknown command, or the host has not taken control (htc)")
+            return
+        if word in ("htc", "hrc"):
+            self._controlled = word == "htc"
+        elif word == "volt":
+            match = re.fullmatch(r"(\d+)m", argument)
+            if not match or not 1800 <= int(match[1]) <= 3300:
+                self._say(f"{wire.PROMPT}error {command}")
+                self._say("Error detail: voltage out of range")
+                return
+            self.voltage_v = int(match[1]) / 1000
+        elif word == "freq":
+            if argument not in RATES:
+                self._say(f"{wire.PROMPT}error {command}")
+                self._say("Error detail: frequency not in list")
+                return
+            self._rate = RATES[argument]
+        elif word == "output":
+            self._energy = argument == "energy"
+        elif word == "stop":
+            if self._running:
+                self._stream()
+            self._running = False
+            self._say(f"{wire.PROMPT}Acquisition completed")
+            return
+        self._say(f"{wire.PROMPT}ack {command}")
+        if word == "version":
+            self._say(f"{wire.PROMPT}1.0.4")
+        elif word == "powershield":
+            self._say(f"{wire.PROMPT}PowerShield present: 0123456789ABCDEF01234567")
+        elif word == "start":
+            self._begin_s, self._made, self._running = self._world.now_s(), 0, True
+            self._random = self._imperfection.generator()
+            self._say("TimeStamp: 000s 000ms, buff 00%")
+
+    def _stream(self) -> None:
+        import numpy as np
+
+        rate = self._rate * (1 + self._imperfection.clock_ppm * 1e-6)
+        due = int((self._world.now_s() - self._begin_s) * rate)
+        count = min(due - self._made, self._rate)
+        if count <= 0:
+            return
+        fine = self._begin_s + (np.arange(count * OVERSAMPLING) / OVERSAMPLING + self._made) / rate
+        amps = self._player.current(fine).reshape(count, OVERSAMPLING).mean(axis=1)
+        times = self._begin_s + (self._made + np.arange(count)) / rate
+        amps = self._imperfection.spoil(amps, times, self._random)
+        values = amps * self.voltage_v / self._rate if self._energy else amps
+        keep = self._imperfection.kept(count, self._random)
+        edges = [e for e in self._player.falling_edges() if times[0] <= e < times[0] + count / rate]
+        out: list[str] = []
+        for k in range(count):
+            for edge in edges:
+                if times[k] <= edge < times[k] + 1 / rate:
+                    out.append("event 7 ris")
+            if keep[k]:
+                out.append(wire.encode_sample(float(values[k])))
+            number = self._made + k + 1
+            if number % self._rate == 0:
+                out.append(f"TimeStamp: {number // self._rate:03d}s 000ms, buff 00%")
+        self._made += count
+        arrived = int(keep.sum()) if self._line.write(("\r\n".join(out) + "\r\n").encode()) else 0
+        self.sent += arrived
+        self.lost += count - arrived
+
+    def close(self) -> None:
+        """End the thread and pull the cable."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+        self._line.close()

@@ -1,0 +1,160 @@
+"""Plays a session (any backend's) on a simulated bench: its console in world time, its supply current, its timestamp
+pin."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from emulab.backends.base import Clock, Console, PowerMeter
+
+PULSE_S = 3e-5
+"""The shortest low a 100 kHz monitor is sure to see; shorter pulses of the firmware are stretched to it."""
+ANSWER_S = 600.0
+"""Silence of the firmware, in its own time, after which a command counts as not answered."""
+
+
+class Playable(Protocol):
+    """What of a session is played."""
+
+    @property
+    def console(self) -> Console: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def power_meter(self) -> PowerMeter | None: ...
+
+    def gpio_edges(self, pin: str) -> list[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Current from ``start_s`` to ``stop_s`` of world time: constant, or a trace on that clock."""
+
+    start_s: float
+    stop_s: float
+    current_a: float
+    values: Any = None
+    step_s: float = 0.0
+
+
+class Player:
+    """Answers bytes from the host. A session with a power meter plays its own current, else ``active_a`` while it
+    works.
+
+    The session must answer commands of the DUT protocol (each ends with ``m-ready``).
+    """
+
+    def __init__(self, session: Playable, pin: str = "", idle_a: float = 0.002, active_a: float = 0.012) -> None:
+        self._session, self._pin = session, pin
+        self.idle_a, self.active_a = idle_a, active_a
+        self._lock = threading.Lock()
+        self._segments: list[Played] = []
+        self._lows: list[tuple[float, float]] = []
+        self._seen_edges = 0
+        self._partial = False
+
+    def boot(self, at_s: float) -> Iterator[tuple[float, bytes]]:
+        """Run the firmware to its first ``m-ready``: (world seconds, bytes) as they are printed."""
+        yield from self._answer(at_s, self.idle_a)
+
+    def feed(self, data: bytes, at_s: float) -> Iterator[tuple[float, bytes]]:
+        """Give *data* to the firmware and play its answers, one per command."""
+        for byte in data:
+            self._session.console.write(bytes([byte]))
+            if byte == ord("%"):
+                for when, said in self._answer(at_s, self.active_a):
+                    at_s = when
+                    yield when, said
+
+    def _answer(self, at_s: float, active_a: float) -> Iterator[tuple[float, bytes]]:
+        offset = at_s - self._session.clock.now_s()
+        meter = self._session.power_meter
+        if meter is not None:
+            meter.start()
+        begin, tail, when = at_s, b"", at_s
+        limit = self._session.clock.now_s() + ANSWER_S
+        said: list[tuple[float, bytes]] = []
+        while b"m-ready\r\n" not in tail and b"m-ready\n" not in tail:
+            data = self._session.console.read(0.25)
+            when = max(when, self._session.clock.now_s() + offset)
+            if not data and self._session.clock.now_s() > limit:
+                break  # it fell silent, as boards do
+            if data:
+                limit = self._session.clock.now_s() + ANSWER_S
+            self._note_edges(offset)
+            if meter is None and when > begin:
+                self._add(Played(begin, when, active_a))
+                begin = when
+            tail = (tail + data)[-32:]
+            if data and meter is None:
+                yield when, data
+            elif data:
+                said.append((when, data))
+        if meter is not None:
+            # The current of an answer is known when it is over: only then may the bench's time run through it.
+            meter.stop()
+            trace = meter.capture()
+            start = trace.start_s + offset
+            self._add(Played(start, start + len(trace.mean_a) * trace.step_s, 0.0, trace.mean_a, trace.step_s))
+            yield from said
+
+    def _add(self, segment: Played) -> None:
+        with self._lock:
+            self._segments.append(segment)
+
+    def _note_edges(self, offset: float) -> None:
+        if not self._pin:
+            return
+        edges = self._session.gpio_edges(self._pin)[self._seen_edges :]
+        self._seen_edges += len(edges)
+        with self._lock:
+            for edge in edges:
+                if not edge.level:
+                    self._lows.append((edge.time_s + offset, edge.time_s + offset + PULSE_S))
+
+    def current(self, times: Any) -> Any:
+        """Supply current in ampere at world *times* (ascending)."""
+        import numpy as np
+
+        out = np.full(len(times), self.idle_a)
+        with self._lock:
+            recent = [s for s in self._segments if s.stop_s > times[0] and s.start_s <= times[-1]]
+        for segment in recent:
+            inside = (times >= segment.start_s) & (times < segment.stop_s)
+            if segment.values is None:
+                out[inside] = segment.current_a
+            else:
+                index = ((times[inside] - segment.start_s) / segment.step_s).astype(int)
+                values = np.asarray(segment.values)[np.clip(index, 0, len(segment.values) - 1)]
+                out[inside] = np.where(np.isfinite(values), values, self.idle_a)
+        return out
+
+    def level(self, times: Any) -> Any:
+        """Level of the timestamp pin (idles high) at world *times*."""
+        import numpy as np
+
+        out = np.ones(len(times), dtype=np.int64)
+        with self._lock:
+            recent = [low for low in self._lows if low[1] > times[0] and low[0] <= times[-1]]
+        for start, stop in recent:
+            out[(times >= start) & (times < stop)] = 0
+        return out
+
+    def falling_edges(self) -> list[float]:
+        """World times of all falling edges so far."""
+        with self._lock:
+            return [start for start, _ in self._lows]
+
+    def charge(self, from_s: float, to_s: float) -> float:
+        """Coulomb that was played between two world times: what an ideal monitor would measure."""
+        import numpy as np
+
+        steps = max(1000, min(2_000_000, round((to_s - from_s) * 1e5)))
+        edges = np.linspace(from_s, to_s, steps + 1)
+        return float(self.current((edges[:-1] + edges[1:]) / 2).mean() * (to_s - from_s))

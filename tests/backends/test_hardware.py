@@ -1,0 +1,277 @@
+"""The hardware backend on a simulated bench: it must not know the difference, and must say what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from fakes import FakeClock, FakeDut
+
+from emulab.backends.base import SessionOptions
+from emulab.backends.hardware import HardwareBackend, bucketed
+from emulab.backends.interface_board import InterfaceBoardConsole
+from emulab.backends.replay import ReplayBackend
+from emulab.dut import AccuracySample, DutClient, accuracy, energy, performance
+from emulab.errors import DutTimeout, InputError, ToolError
+from emulab.lab.bench.bench import Bench
+from emulab.lab.bench.imperfection import Imperfection
+from emulab.lab.capture import Capture
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals need a POSIX system")
+PLATFORM = SimpleNamespace(
+    name="board",
+    power=None,
+    backends={},
+    board=SimpleNamespace(console=SimpleNamespace(baud=115200)),
+)
+IMAGE = SimpleNamespace(sha256="f" * 64)
+FLAWED = Imperfection(noise=0.01, drift=0.002, lost=0.01, clock_ppm=50, seed=7)
+
+
+class FakeSession:
+    """A scripted DUT as the session that the bench plays."""
+
+    def __init__(self, **options) -> None:
+        self.dut = FakeDut(clock=FakeClock(), **options)
+        self.console, self.clock, self.power_meter = self.dut, self.dut.clock, None
+
+    def gpio_edges(self, pin):
+        return [edge for edge in self.dut.edges if edge.pin == pin]
+
+
+def bench_of(**options):
+    monitors = options.pop("monitors", ("ppk2",))
+    bench = {k: options.pop(k) for k in ("speed", "imperfection", "line", "active_a", "idle_a") if k in options}
+    return Bench(FakeSession(**options), pin="PA9", monitors=monitors, **bench)
+
+
+def open_board(bench, **extra):
+    options = SessionOptions(extra={"serial": bench.console_url, **extra})
+    return HardwareBackend().open(PLATFORM, IMAGE, options)  # type: ignore[arg-type]
+
+
+def power_of(bench, name="ppk2", volts=3.0):
+    return f"{name}:{bench.monitors[name]},voltage_v={volts}"
+
+
+@pytest.mark.parametrize("line", ["pty", "tcp"])
+def test_performance_and_accuracy_through_a_real_port(line):
+    with bench_of(latency_us=43_420, speed=20.0, line=line) as bench, open_board(bench) as session:
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        assert client.profile()[1] == "kws01"
+        found = performance(client, [b"\5\0"], loops=3, warmups=1, window_s=0.5)
+        assert found.latency_s == pytest.approx(0.04342, rel=1e-6)
+        assert all(w.elapsed_s >= 0.5 for w in found.windows)
+        outputs = accuracy(client, [AccuracySample("a", bytes([7] * 490)), AccuracySample("b", bytes([9] * 31))])
+        assert [o.results for o in outputs] == [[7.0, 490.0], [9.0, 31.0]]
+    assert bench.failure is None
+
+
+@pytest.mark.parametrize(("monitor", "rate"), [("ppk2", 1e5), ("lpm01a", 1e3)])
+def test_energy_with_noise_drift_losses_and_clock_error(monitor, rate, tmp_path):
+    options = {"energy_mode": True, "latency_us": 20_000, "imperfection": FLAWED, "active_a": 0.0132, "idle_a": 0.003}
+    with bench_of(monitors=(monitor,), speed=2.0, **options) as bench:
+        record = str(tmp_path / "rec")
+        with open_board(bench, power=power_of(bench, monitor), record=record) as session:
+            client = DutClient(session.console, session.clock, 10.0)
+            client.sync()
+            assert client.mode == "energy"
+            result, trace = energy(session, client, [b"\1"], loops=3, inferences=40, warmups=1, pin="PA9")
+            notes = session.notes()
+        edges = bench.player.falling_edges()[-6:]
+        played = [3.0 * bench.player.charge(edges[i], edges[i + 1]) / 40 for i in (0, 2, 4)]
+    assert result.alignment == "gpio edges seen by the power monitor"
+    assert result.energy_per_inference_j == pytest.approx(statistics.median(played), rel=0.01)
+    assert result.latency_s == pytest.approx(0.02, rel=0.001 if monitor == "ppk2" else 0.003)
+    share = trace.lost_samples / (len(trace.mean_a) * trace.step_s * rate)
+    assert 0.003 < share < 0.03
+    assert any("samples lost" in note for note in notes)
+    assert np.isnan(trace.mean_a).any() or monitor == "ppk2"
+    with ReplayBackend().open(PLATFORM, None, SessionOptions(argument=record)) as replayed:  # type: ignore[arg-type]
+        client = DutClient(replayed.console, replayed.clock, 2.0)
+        client.sync()
+        again, _ = energy(replayed, client, [b"\1"], loops=3, inferences=1, pin="PA9")
+    assert again.energy_per_inference_j == pytest.approx(result.energy_per_inference_j, rel=2e-3)
+    assert again.latency_s == pytest.approx(result.latency_s, rel=1e-6)
+
+
+def test_energy_of_firmware_without_a_timestamp_pin():
+    options = {"latency_us": 20_000, "active_a": 0.0132, "idle_a": 0.003}
+    with bench_of(**options) as bench, open_board(bench, power=power_of(bench)) as session:
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        result, _ = energy(session, client, [b"\1"], loops=2, inferences=50, warmups=2)
+    assert result.alignment == "timestamps of the DUT"
+    assert result.energy_per_inference_j == pytest.approx(0.0132 * 3 * 0.02, rel=0.02)
+
+
+def test_cable_pulled_says_so_and_keeps_what_came(tmp_path):
+    record = tmp_path / "rec"
+    with bench_of(energy_mode=True, latency_us=20_000) as bench:
+        session = open_board(bench, power=power_of(bench), record=str(record))
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        threading.Timer(0.6, bench.pull_console).start()
+        with pytest.raises(ToolError, match=r"the line is gone.*cable"), session:
+            energy(session, client, [b"\1"], loops=2, inferences=100, warmups=0, pin="PA9")
+    from emulab.lab.captures import read_recording
+
+    kept = read_recording(record)
+    assert kept.capture is not None
+    assert kept.capture.incomplete
+    assert len(kept.capture.values) > 10_000
+    assert kept.console
+
+
+def test_monitor_unplugged_is_said():
+    with (
+        bench_of(energy_mode=True, latency_us=20_000) as bench,
+        open_board(bench, power=power_of(bench)) as session,
+    ):
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        threading.Timer(0.5, bench.sims["ppk2"].close).start()
+        with pytest.raises(ToolError, match="monitor's line is gone"):
+            energy(session, client, [b"\1"], loops=1, inferences=60, warmups=0, pin="PA9")
+
+
+def test_a_board_that_resets_in_a_window():
+    with bench_of(latency_us=20_000) as bench, open_board(bench) as session:
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        boot = ["m-warmup-start-0", "m-timestamp-mode-performance", "m-init-done", "m-ready"]
+        bench.player._session.dut.hook = lambda c, a: boot if c.startswith("infer") else None
+        with pytest.raises(ToolError, match="board was reset during 'infer 5 0'"):
+            client.infer(5, 0)
+
+
+def test_busy_absent_and_forbidden_ports(tmp_path):
+    with bench_of() as bench, open_board(bench), pytest.raises(ToolError, match="busy"):
+        open_board(bench)
+    with pytest.raises(ToolError, match="no such port"):
+        HardwareBackend().open(PLATFORM, IMAGE, SessionOptions(argument="/dev/ttyNONE0"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="--serial"):
+        HardwareBackend().open(PLATFORM, IMAGE, SessionOptions())  # type: ignore[arg-type]
+    with pytest.raises(ToolError, match=r"connection refused|cannot be opened"):
+        HardwareBackend().open(PLATFORM, IMAGE, SessionOptions(argument="socket://127.0.0.1:1"))  # type: ignore[arg-type]
+    if os.geteuid() != 0:
+        port = tmp_path / "tty"
+        port.touch(mode=0)
+        with pytest.raises(ToolError, match="no permission"):
+            HardwareBackend().open(PLATFORM, IMAGE, SessionOptions(argument=str(port)))  # type: ignore[arg-type]
+
+
+def test_something_that_is_no_ppk2():
+    with bench_of(monitors=()) as bench:
+        options = SessionOptions(extra={"serial": bench.console_url, "power": f"ppk2:{bench.console_url},voltage_v=3"})
+        with pytest.raises(ToolError, match="gave no calibration"):
+            HardwareBackend().open(PLATFORM, IMAGE, options)  # type: ignore[arg-type]
+
+
+def test_silent_board():
+    with bench_of() as bench, open_board(bench) as session:
+        client = DutClient(session.console, session.clock, 0.5)
+        client.sync()
+        bench.player._session.dut.hook = lambda c, a: ["thinking", "m-ready"][:1] if c == "name" else None
+        with pytest.raises(DutTimeout, match="thinking"):
+            client.name()
+        assert "thinking" in session.describe_state()
+
+
+STOPPED = """
+import sys, time
+sys.path[:0] = {path!r}
+from test_hardware import *
+import pathlib
+ready = pathlib.Path(sys.argv[1])
+options = SessionOptions(extra={{"serial": sys.argv[2], "power": sys.argv[3], "record": sys.argv[4]}})
+try:
+    with HardwareBackend().open(PLATFORM, IMAGE, options) as session:
+        client = DutClient(session.console, session.clock, 20.0)
+        client.sync()
+        ready.touch()
+        energy(session, client, [b"\\1"], loops=1, inferences=100, warmups=0, pin="PA9")
+except ToolError as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+def test_host_stopped_for_five_seconds(tmp_path):
+    here = os.path.dirname(__file__)
+    script = STOPPED.format(path=[here, os.path.join(here, "..", "dut")])
+    with bench_of(energy_mode=True, latency_us=20_000) as bench:
+        ready, record = tmp_path / "ready", tmp_path / "rec"
+        command = [sys.executable, "-c", script, str(ready), bench.console_url, power_of(bench), str(record)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            deadline = time.monotonic() + 30
+            while not ready.exists() and time.monotonic() < deadline and child.poll() is None:
+                time.sleep(0.05)
+            time.sleep(0.7)
+            child.send_signal(signal.SIGSTOP)
+            time.sleep(5)
+            child.send_signal(signal.SIGCONT)
+            output, _ = child.communicate(timeout=60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+    assert child.returncode == 3, output
+    assert "stood still for" in output
+    from emulab.lab.captures import read_recording
+
+    kept = read_recording(record)
+    assert kept.capture is not None
+    assert "stood still" in kept.capture.incomplete
+
+
+def test_buckets_keep_the_mean_and_the_gaps():
+    values = np.r_[np.full(10, 0.01), np.full(10, np.nan), np.full(5, 0.02), np.full(5, np.nan), np.full(3, 0.04)]
+    trace = bucketed(Capture(1.0, 1e-5, values, "A", 1.8, lost_samples=15))
+    assert trace.step_s == pytest.approx(1e-4)
+    assert trace.mean_a == pytest.approx([0.01, np.nan, 0.02, 0.04], nan_ok=True)
+    assert trace.lost_samples == 15
+
+
+def test_interface_board_prefixes_are_taken_off():
+    inner = FakeDut()
+    inner.read(0)
+
+    class Interface:
+        """The interface board: answers for itself, then passes the DUT's lines with their prefix."""
+
+        def __init__(self):
+            self.out = bytearray()
+
+        def write(self, data):
+            command = data.decode().removesuffix("%")
+            assert command.startswith("dut ")
+            assert len(command) < 80
+            self.out += f"m-dut-passthrough({command[4:]})\r\nm-ready\r\n".encode()
+            inner.write(command[4:].encode() + b"%")
+            while piece := inner.read(0):
+                for line in piece.decode().splitlines():
+                    self.out += f"[dut]: {line}\r\n".encode()
+
+        def read(self, timeout_s):
+            data, self.out = bytes(self.out[:7]), self.out[7:]
+            return data
+
+    console = InterfaceBoardConsole(Interface())
+    inner.chunk = 10_000
+    client = DutClient(console, inner.clock, 1.0)
+    assert client.name() == "fake"
+    client.load(bytes(range(100)))
+    assert client.db_print() == bytes(range(100))
+    assert client.infer(3, 1).elapsed_s == pytest.approx(0.12)
+    assert console.own_lines[:2] == ["m-dut-passthrough(name)", "m-ready"]
