@@ -132,7 +132,9 @@ def compile_target(core: Core) -> CompileTarget:
         if not core.dsp:
             gcc_cpu += "+nodsp"
     if core.isa == "armv8.1-m.main":
-        feature += ("+mve.fp" if hard else "+mve") if core.mve else "-mve-mve.fp"
+        feature += ("+mve_fp" if hard else "+mve") if core.mve else "-mve-mve_fp"
+        if not core.mve:
+            gcc_cpu += "+nomve"
     return CompileTarget(
         arch="arm",
         zig_flags=(
