@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emulab.model.platform import BackendMapping, Platform
 
 _SOURCES = ("qemu_plugin.c", "qemu_link.c", "probe.c", "memsim.c")
-_OPTIONS = {"platform", "serial", "cpu", "memory", "icount_shift", "sleep", "arguments", "kernel"}
+_OPTIONS = {"platform", "serial", "cpu", "memory", "bios", "icount_shift", "sleep", "arguments", "kernel"}
 
 
 class QemuBackend:
@@ -24,7 +24,8 @@ class QemuBackend:
 
     A board file may say under ``backends.qemu``: ``machine`` (QEMU's name), ``fidelity``, and ``options``:
     ``platform`` (board file of the machine, at fidelity core), ``serial`` (index of the console among the machine's
-    UARTs), ``cpu``, ``memory`` (``-m``), ``icount_shift`` (2^N ns per instruction), ``sleep`` (false: time asleep passes at
+    UARTs), ``cpu``, ``memory`` (``-m``), ``bios`` (``-bios``),
+    ``icount_shift`` (2^N ns per instruction), ``sleep`` (false: time asleep passes at
     once), ``kernel`` (false: load segments instead of passing the ELF with ``-kernel``).
     """
 
@@ -122,6 +123,7 @@ def _open(
         regions=machines.memory_ranges(machine),
         uarts=machines.uart_of(machine),
         edges=edges,
+        uart_delays=machines.uart_delays(machine, qemu.version),
         count_memory=options.profile,
         memsim=memsim,
         moved=machines.moved_memories(machine, platform) if machine.name != platform.name and memsim else [],
@@ -142,7 +144,7 @@ def _open(
         notes.append("time asleep is QEMU's, measured on the host")
     process = QemuProcess()
     names = {FAULT_EDGE + i: name for i, name in enumerate(faults.values())}
-    session = QemuSession(process, image, counts, tracker, names, notes)
+    session = QemuSession(process, image, counts, tracker, names, notes, configuration.uart_delays)
     try:
         arguments = machine_arguments(machine, mapping, image, process.folder)
         process.start(qemu.path, plugin, configuration.text(), arguments)
@@ -195,8 +197,8 @@ def machine_arguments(machine: Platform, mapping: BackendMapping, image: Image, 
     if chosen.get("memory"):
         arguments += ["-m", str(chosen["memory"])]
     arguments += ["-serial", "null"] * int(chosen.get("serial", 0)) + ["-serial", "chardev:emulab-console"]
-    if machines.arch_of(machine) == "riscv" and not chosen.get("bios"):
-        arguments += ["-bios", "none"]
+    if chosen.get("bios"):
+        arguments += ["-bios", str(chosen["bios"])]
     return arguments + load_arguments(machine, mapping, image, folder)
 
 

@@ -18,17 +18,19 @@ class UartLayout:
     store: int
     load: int
     poll: int
+    delayed_from: tuple[int, int] | None = None
+    """QEMU version from which its model sends bytes later than they are stored"""
 
 
 # Source: the reference manual of each UART.
 UARTS = {
     "cmsdk-uart": UartLayout(0x00, 0x00, 0x04),  # Arm DDI 0479 4.3: DATA, STATE
-    "sifive-uart": UartLayout(0x00, 0x04, 0x04),  # FE310-G002 manual 18: txdata, rxdata
+    "sifive-uart": UartLayout(0x00, 0x04, 0x04, (9, 2)),  # FE310-G002 manual 18: txdata, rxdata
     "ns16550": UartLayout(0x00, 0x00, 0x05),  # THR, RBR, LSR
     "nrf-uart": UartLayout(0x51C, 0x518, 0x108),  # nRF51 RM 29: TXD, RXD, EVENTS_RXDRDY
     "stm32-usart-v1": UartLayout(0x04, 0x04, 0x00),  # ST RM0090 30.6: DR, SR
     "stm32-usart": UartLayout(0x28, 0x24, 0x1C),  # ST RM0432 50.8: TDR, RDR, ISR
-    "opentitan-uart": UartLayout(0x1C, 0x18, 0x14),  # OpenTitan UART: WDATA, RDATA, STATUS
+    "opentitan-uart": UartLayout(0x1C, 0x18, 0x14, (0, 0)),  # OpenTitan UART: WDATA, RDATA, STATUS
 }
 
 # Core -> the platform of the QEMU machine that has it, for boards that QEMU does not model.
@@ -71,6 +73,12 @@ def uart_of(platform: Platform) -> list[tuple[int, int, int]]:
         if 0 <= offset < alias["size_bytes"]:
             bases.append(alias["base"] + offset)
     return [(b + layout.store, b + layout.load, b + layout.poll) for b in dict.fromkeys(bases)]
+
+
+def uart_delays(platform: Platform, version: tuple[int, ...]) -> bool:
+    """Whether QEMU *version* models the platform's console so that it sends later than it is stored to."""
+    layout = UARTS[platform.soc.peripherals[platform.board.console.peripheral].type]
+    return layout.delayed_from is not None and tuple(version[:2]) >= layout.delayed_from
 
 
 def memory_ranges(platform: Platform) -> dict[str, list[tuple[int, int]]]:

@@ -59,12 +59,14 @@ class QemuProcess:
         events, commands, qmp = self._child_events, self._child_commands, self._child_qmp.fileno()
         options = f"events={events},commands={commands},config={config}"
         options += f",input={self.folder / 'console.in'},wake={self.folder / 'monitor.in'}"
+        options += f",log={self.folder / 'console.log'}"
+        log = f",logfile={self.folder / 'console.log'},logappend=on"
         command = [
             str(program),
             *arguments,
             *("-display", "none", "-parallel", "none"),
             *("-chardev", f"pipe,id=emulab-monitor,path={self.folder / 'monitor'}", "-mon", "chardev=emulab-monitor"),
-            *("-chardev", f"pipe,id=emulab-console,path={self.folder / 'console'}"),
+            *("-chardev", f"pipe,id=emulab-console,path={self.folder / 'console'}{log}"),
             *("-chardev", f"socket,id=emulab-qmp,fd={qmp}", "-mon", "chardev=emulab-qmp,mode=control"),
             *("-plugin", f"{plugin},{options}"),
         ]

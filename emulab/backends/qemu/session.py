@@ -48,9 +48,11 @@ class QemuSession:
         tracker: WindowTracker[Snapshot],
         fault_handlers: dict[int, str],
         notes: list[str],
+        delayed: bool,
     ) -> None:
         self.process, self.image, self.counts, self._tracker = process, image, counts, tracker
         self._fault_handlers, self._notes = fault_handlers, notes
+        self._delayed = delayed
         self._stream = stream.RecordStream()
         self._events: deque[stream.Record] = deque()
         self._bytes = bytearray()
@@ -203,7 +205,9 @@ class QemuSession:
             ready, _, _ = select.select([self.process.events, self.process.output], [], [], left)
             if self.process.output in ready:
                 with contextlib.suppress(BlockingIOError):
-                    self._bytes += os.read(self.process.output, 1 << 16)
+                    data = os.read(self.process.output, 1 << 16)
+                    if self._delayed:
+                        self._bytes += data
             if self.process.events in ready:
                 self._receive()
             progressed = self._digest()
@@ -258,21 +262,13 @@ class QemuSession:
 
     def _print(self, edge: stream.EdgeRecord) -> bool:
         """A byte was stored to the console; False while the byte itself has not come through the pipe."""
-        if not self._bytes:
-            with contextlib.suppress(BlockingIOError):
-                self._bytes += os.read(self.process.output, 1 << 16)
-        if not self._bytes:
-            now = time.monotonic()
-            self._stuck_since = self._stuck_since or now
-            if now - self._stuck_since < _BYTE_LIMIT_S:
-                return False
-            self._silent_stores += 1  # e.g. stored while the transmitter was off
+        byte = edge.byte
+        if byte is None:
+            if not self._bytes:
+                return self._gave_up_on(edge)
+            byte = self._bytes.pop(0)
             self._stuck_since = 0.0
-            self.counts.apply(edge)
-            return True
-        self._stuck_since = 0.0
         self.counts.apply(edge)
-        byte = self._bytes.pop(0)
         mark = self.counts.snapshot() if self._tracker.starts_line() else None
         self._tracker.printed(byte, mark)
         self._line.append(byte)
@@ -280,11 +276,20 @@ class QemuSession:
             self._hand_over_line(self.counts.now_s())
         return True
 
+    def _gave_up_on(self, edge: stream.EdgeRecord) -> bool:
+        """A UART that sends later has not sent yet; after a while this store is taken for one that sends nothing."""
+        now = time.monotonic()
+        self._stuck_since = self._stuck_since or now
+        if now - self._stuck_since < _BYTE_LIMIT_S:
+            return False
+        self._silent_stores += 1
+        self._stuck_since = 0.0
+        self.counts.apply(edge)
+        return True
+
     def _end(self) -> None:
         """QEMU has closed its end of the pipe: it is gone, or on its way."""
         status = self.process.status(2.0)
-        with contextlib.suppress(BlockingIOError, OSError):
-            self._bytes += os.read(self.process.output, 1 << 20)
         self._digest()
         text = self.process.stderr_text()
         lockup = re.search(r"Lockup: (.*)", text)

@@ -40,7 +40,7 @@ class EdgeRecord:
 
     id: int
     byte: int | None
-    """what was stored to the console; None where QEMU cannot tell"""
+    """what was sent to the console; None where the UART sends later"""
     cycles_q8: int
     instructions: int
     stall_q8: int
@@ -140,7 +140,8 @@ class PluginConfiguration:
     """(address stored to, loaded from, polled) of the console, once per alias"""
     edges: Sequence[tuple[int, int, int, bool]] = ()
     """(id, address, index of the other end or -1, armed)"""
-    uart_edges: bool = True
+    uart_delays: bool = False
+    """whether the UART sends later than it is stored to"""
     count_memory: bool = True
     memsim: Sequence[int] = ()
     moved: Sequence[tuple[int, int, int]] = ()
@@ -151,7 +152,7 @@ class PluginConfiguration:
         return ["device", *self.regions]
 
     def text(self) -> str:
-        lines = [f"uart_edges {int(self.uart_edges)}", f"count_memory {int(self.count_memory)}"]
+        lines = [f"uart_delays {int(self.uart_delays)}", f"count_memory {int(self.count_memory)}"]
         lines += [f"memsim {word:x}" for word in self.memsim]
         if self.memsim:
             lines.append("memsim end")

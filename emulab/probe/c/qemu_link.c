@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@ enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, LOG_LIMIT = 1 << 20, WAK
 
 static int events_fd = -1, control_fd = -1, input_fd = -1, wake_fd = -1, log_fd = -1;
 static off_t log_read;
+static uint64_t stored;
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -121,12 +123,18 @@ static int ready(void) {
     return chunk_left > 0;
 }
 
-int output_stored(void) {
+int output_pending(void) {
+    struct stat now;
+    return fstat(log_fd, &now) == 0 && (uint64_t)now.st_size < stored;
+}
+
+int output_stored(int later) {
     uint8_t byte;
     pthread_mutex_lock(&input);
     polls = 0;
     pthread_mutex_unlock(&input);
-    if (pread(log_fd, &byte, 1, log_read) != 1) return -1;
+    stored++;
+    if (later || pread(log_fd, &byte, 1, log_read) != 1) return -1;
     if (++log_read == LOG_LIMIT && !ftruncate(log_fd, 0)) log_read = 0;
     return byte;
 }

@@ -32,8 +32,10 @@ void link_bytes(const void *data, size_t size);
 void link_end(int now);
 void link_signal(uint32_t type, uint32_t pc, uint32_t value);
 
-/* The firmware stored to the console's data register: the byte that was sent, -1 if none (yet). */
-int output_stored(void);
+/* The firmware stored to the console's data register: the byte that was sent, -1 if none, or if the UART sends later.
+ * output_pending tells for such a UART whether it still has to send. */
+int output_stored(int later);
+int output_pending(void);
 /* The firmware polled the receiver, or loaded from it (1 where that took a byte), or is about to sleep. `counts` is called
  * before the vCPU waits for input, so that the host has all counts by then. */
 void input_polled(void (*counts)(void));

@@ -232,13 +232,6 @@ static inline void enter(block *b) {
     expected = b->end;
 }
 
-/* Before an instruction that sleeps. (QEMU's own idle callbacks do not come under -icount.) */
-static void on_sleep(unsigned int vcpu, void *user) {
-    (void)vcpu, (void)user;
-    input_sleeps(send_counts);
-    asleep = 1;
-}
-
 static void wake(void) {
     uint64_t slept = input_wakes();
     idle_ns += slept, idles++;
@@ -292,6 +285,15 @@ static void edge_before(const insn *i, uint32_t id, uint32_t value) {
     if (more) enter(rest);
 }
 
+/* Before an instruction that sleeps. (QEMU's own idle callbacks do not come under -icount.) QEMU leaves the TB there. */
+static void on_sleep(unsigned int vcpu, void *user) {
+    (void)vcpu;
+    const insn *i = user;
+    split(i->index + 1);
+    input_sleeps(send_counts);
+    asleep = 1;
+}
+
 static void on_edge(unsigned int vcpu, void *user) {
     (void)vcpu;
     const insn *i = user;
@@ -321,12 +323,12 @@ static const insn *where(const insn *i) {
 static void console_access(const insn *i, uint32_t address, int is_write) {
     for (unsigned u = 0; u < uart_count; u++) {
         if (is_write && address == uarts[u].store) {
-            int sent = output_stored();
+            int sent = output_stored((int)uart_delays);
             if (sent >= 0 || uart_delays) edge_before(i, UART_EDGE, sent >= 0 ? (uint32_t)sent : UNKNOWN_BYTE);
         } else if (!is_write && address == uarts[u].load && input_loaded()) {
             continue;
         } else if (!is_write && address == uarts[u].poll) {
-            input_polled(send_counts);
+            if (!uart_delays || !output_pending()) input_polled(send_counts);
         }
     }
 }
@@ -372,9 +374,8 @@ static size_t code_of(const struct qemu_plugin_insn *q, uint8_t *to, size_t size
 #endif
 }
 
-/* WFI, which ends its TB. */
-static int sleeps(const uint8_t *code) {
-    return riscv ? !memcmp(code, "\x73\x00\x50\x10", 4) : !memcmp(code, "\x30\xbf", 2);
+static int is_wfi(const uint8_t *code, size_t size) {
+    return riscv ? size == 4 && !memcmp(code, "\x73\x00\x50\x10", 4) : size == 2 && !memcmp(code, "\x30\xbf", 2);
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
@@ -395,9 +396,6 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
     }
     t->block = find_block(list[0].address, (uint32_t)size, (uint32_t)n, list[n - 1].address, t->code);
     qemu_plugin_register_vcpu_tb_exec_cb(q, on_block, QEMU_PLUGIN_CB_NO_REGS, t);
-    if (sleeps(t->code + (list[n - 1].address - list[0].address))) {
-        qemu_plugin_register_vcpu_insn_exec_cb(qemu_plugin_tb_get_insn(q, n - 1), on_sleep, QEMU_PLUGIN_CB_NO_REGS, t);
-    }
     for (size_t k = 0; k < n; k++) {
         struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
         for (unsigned e = 0; e < edge_count; e++) {
@@ -405,6 +403,9 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
                 qemu_plugin_register_vcpu_insn_exec_cb(qi, on_edge, QEMU_PLUGIN_CB_NO_REGS, &list[k]);
                 break;
             }
+        }
+        if (is_wfi(t->code + (list[k].address - list[0].address), qemu_plugin_insn_size(qi))) {
+            qemu_plugin_register_vcpu_insn_exec_cb(qi, on_sleep, QEMU_PLUGIN_CB_NO_REGS, &list[k]);
         }
         if (count_memory) {
             qemu_plugin_register_vcpu_mem_cb(qi, on_access, QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_MEM_RW, &list[k]);
