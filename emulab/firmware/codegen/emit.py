@@ -75,6 +75,7 @@ def source_file(
         '#include "model.h"',
         "",
         "#include <float.h>",
+        "#include <string.h>",
         "",
         '#include "emulab_elementwise.h"',
         '#include "emulab_kernels.h"',
@@ -93,6 +94,12 @@ def source_file(
     for a in memory.arena.allocations:
         if a.name.startswith("s"):
             lines.append(f"#define {prefix}S{a.name[1:]} ((void *)(emulab_arena + {a.offset}))")
+        if a.name.startswith("v"):
+            lines.append(f"#define EMULAB_V{a.name[1:]} (emulab_arena + {a.offset})")
+    lines += ["", "static uint8_t emulab_model_ready;", "", "void emulab_model_reset(void)", "{"]
+    lines += [f"    memset(EMULAB_V{n}, 0, {v.bytes});" for n, v in enumerate(ctx.variables.values())]
+    lines += [f"    {line}" for line in ctx.reset]
+    lines += ["    emulab_model_ready = 1;", "}"]
     for op, low, symbol in zip(main.ops, lowered, symbols, strict=True):
         lines += [
             "",
@@ -169,6 +176,8 @@ def header_file(graph: Graph, layers: Sequence[_Layer], arena_bytes: int) -> str
         "void *emulab_model_input_at(int index);",
         "void *emulab_model_output_at(int index);",
         "void emulab_model_run(void);",
+        "/* Variables of a model with state back to their initial values; a first run does it by itself. */",
+        "void emulab_model_reset(void);",
         "void emulab_layer_end(void);",
         "",
     ]

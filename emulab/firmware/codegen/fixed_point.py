@@ -121,3 +121,39 @@ def padding(same: bool, size: int, kernel: int, stride: int, dilation: int) -> t
         return 0, (size - span + stride) // stride
     out = -(-size // stride)
     return max(0, (out - 1) * stride + span - size) // 2, out
+
+
+def exp_negative(x: int, integer_bits: int) -> int:
+    """exp(x) in Q0.31 of x <= 0 with `integer_bits` integer bits; as `softmax_s8.c` does it."""
+    fraction = 31 - integer_bits
+    quarter = 1 << (fraction - 2)
+    r = (x & (quarter - 1)) - quarter
+    y = (r << integer_bits) + (1 << 28)
+    y2 = high_mul(y, y)
+    y3, y4 = high_mul(y2, y), high_mul(y2, y2)
+    tail = round_shift(high_mul(round_shift(y4, 2) + y3, 715827883) + y2, 1)
+    result = 1895147668 + high_mul(1895147668, y + tail)
+    factors = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
+    for k, factor in zip(range(-2, integer_bits), factors, strict=False):
+        if (r - x) & (1 << (fraction + k)):
+            result = high_mul(result, factor)
+    return 2**31 - 1 if x == 0 else result
+
+
+def _reciprocal(half_denominator: int) -> int:
+    """1 / half_denominator in Q2.29 by three Newton-Raphson steps from 48/17 - 32/17 x."""
+    x = 1515870810 + high_mul(half_denominator, -1010580540)
+    for _ in range(3):
+        step = high_mul(x, (1 << 29) - high_mul(half_denominator, x))
+        x += min(max(step * 4, -(2**31)), 2**31 - 1)
+    return x
+
+
+def one_over_one_plus_x(x: int) -> int:
+    """1 / (1 + x) in Q0.31, 0 <= x < 1."""
+    return min(_reciprocal((x + 2**31) >> 1) * 2, 2**31 - 1)
+
+
+def one_minus_x_over_one_plus_x(x: int) -> int:
+    """(1 - x) / (1 + x) in Q0.31, 0 <= x < 1."""
+    return min((_reciprocal((x + 2**31) >> 1) - (1 << 29)) * 4, 2**31 - 1)

@@ -106,7 +106,8 @@ def generate_from_graph(
             raise InputError(f"graph input or output {main.tensors[i].name!r} is a constant")
     ctx = Context(graph, main, target, spare=spare_bytes(main))
     lowered = [_lower(ctx, op) for op in main.ops]
-    memory = plan_memory(main, lowered, preserve_input=preserve_input)
+    variables = [v.bytes for v in ctx.variables.values()]
+    memory = plan_memory(main, lowered, variables=variables, preserve_input=preserve_input)
     layers = tuple(_layer(main, op, low) for op, low in zip(main.ops, lowered, strict=True))
     arena_bytes = memory.arena.bytes + ARENA_PADDING
     texts = {

@@ -38,6 +38,11 @@ class DType(Enum):
     c_type: str
 
 
+def short(name: str, limit: int = 80) -> str:
+    """Converters join the names of everything they fused; messages show the end, where the last operator is."""
+    return name if len(name) <= limit else "..." + name[-limit:]
+
+
 @dataclass(frozen=True)
 class Quantisation:
     """Affine quantisation: real = scale * (q - zero_point); one entry, or one per slice along `axis`."""
@@ -125,7 +130,7 @@ class Subgraph:
 
     def describe(self, op: Op) -> str:
         """`operator 3 CONV_2D (output 'name')`, for messages."""
-        out = f" (output {self.tensors[op.outputs[0]].name!r})" if op.outputs else ""
+        out = f" (output {short(self.tensors[op.outputs[0]].name)!r})" if op.outputs else ""
         return f"operator {op.index} {op.kind}{out}"
 
 

@@ -47,14 +47,18 @@ class Constant:
 
 @dataclass
 class Context:
-    """One subgraph being lowered. `persistent` maps a variable's name to its tensor, across subgraphs."""
+    """The subgraph being lowered, and what lowering has gathered so far."""
 
     graph: Graph
     subgraph: Subgraph
     target: KernelTarget
     constants: list[Constant] = field(default_factory=list)
     variables: dict[str, Tensor] = field(default_factory=dict)
+    """Per variable a tensor of its type and size, in order of appearance: the n-th lies in buffer `v<n>`."""
     handles: dict[int, str] = field(default_factory=dict)
+    """Which variable a RESOURCE tensor stands for."""
+    reset: list[str] = field(default_factory=list)
+    """C that gives variables their initial values."""
     prefix: str = ""
     spare: dict[int, int] = field(default_factory=dict)
     """Per operator, the arena bytes no tensor needs while it runs."""
@@ -95,6 +99,13 @@ class Context:
     def scratch(self, op: Op) -> str:
         """C expression for the operator's scratch buffer."""
         return f"EMULAB_{self.prefix.upper()}S{op.index}"
+
+    def variable(self, key: str, like: Tensor) -> str:
+        """C expression for the address of a variable; every use must agree with `like` in type and size."""
+        known = self.variables.setdefault(key, like)
+        if (known.dtype, known.bytes) != (like.dtype, like.bytes):
+            raise InputError(f"tensor {like.name!r} {list(like.shape)} does not fit its variable {list(known.shape)}")
+        return f"EMULAB_V{list(self.variables).index(key)}"
 
     def spare_bytes(self, op: Op) -> int:
         """Scratch an operator may use to be faster without making the arena much larger."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from emulab.errors import InputError
@@ -21,11 +22,14 @@ class MemoryPlan:
         return self.arena[self.buffer_of[tensor]].offset
 
 
-def plan_memory(graph: Subgraph, lowered: list[Lowered], *, preserve_input: bool = False) -> MemoryPlan:
+def plan_memory(
+    graph: Subgraph, lowered: list[Lowered], *, variables: Sequence[int] = (), preserve_input: bool = False
+) -> MemoryPlan:
     """Lay out every tensor that is not a constant, and every operator's scratch.
 
-    A buffer is named after the tensor first in it (`t<n>`), scratch `s<op>`. Graph inputs live from before the first
-    operator, graph outputs until after the last. An input is overwritten after its last use unless `preserve_input`.
+    A buffer is named after the tensor first in it (`t<n>`), scratch `s<op>`, variables (given by their bytes)
+    `v<n>`. Graph inputs live from before the first operator, graph outputs until after the last, variables always. An
+    input is overwritten after its last use unless `preserve_input`.
     """
     end = len(graph.ops)
     first: dict[int, int] = {i: -1 for i in graph.inputs}
@@ -84,6 +88,7 @@ def plan_memory(graph: Subgraph, lowered: list[Lowered], *, preserve_input: bool
         for op, low in zip(graph.ops, lowered, strict=True)
         if low.scratch_bytes
     ]
+    requests += [Request(f"v{n}", size, -1, end) for n, size in enumerate(variables)]
     return MemoryPlan(plan(requests), {i: f"t{find(i)}" for i in first})
 
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 from emulab.firmware.codegen.graph import Op
 from emulab.firmware.codegen.lowering import Context, Lowered
-from emulab.firmware.codegen.ops import conv, convert, elementwise, fully_connected, pooling, shape, softmax
+from emulab.firmware.codegen.ops import (
+    activation,
+    conv,
+    convert,
+    elementwise,
+    fully_connected,
+    movement,
+    pooling,
+    reduce,
+    shape,
+    softmax,
+    state,
+)
 
 
 @dataclass(frozen=True)
@@ -20,26 +32,51 @@ class SupportedOp:
     lower: Callable[[Context, Op], Lowered]
 
 
+_BOTH = "int8, float32"
+_ANY = "any"
+_NO_CODE = "no code: shares the input's memory"
+
 _TABLE = (
-    SupportedOp("ADD", "int8", "sum of two tensors, or of a tensor and a scalar", elementwise.lower_add),
-    SupportedOp("AVERAGE_POOL_2D", "int8", "mean over a window", pooling.lower_pool),
-    SupportedOp("CONV_2D", "int8", "any kernel, stride, dilation, groups; per-channel weights", conv.lower_conv),
-    SupportedOp("DEPTHWISE_CONV_2D", "int8", "any kernel, stride, dilation, depth multiplier", conv.lower_depthwise),
-    SupportedOp("DEQUANTIZE", "int8 to float32", "back to real values", convert.lower_dequantize),
-    SupportedOp("EXPAND_DIMS", "any", "no code: shares the input's memory", shape.lower_reshape),
+    SupportedOp("ADD", _BOTH, "sum, with broadcasting", elementwise.lower_add),
+    SupportedOp("ARG_MAX", _BOTH, "index of the greatest element, int32", reduce.lower_arg_max),
+    SupportedOp("ASSIGN_VARIABLE", _ANY, "new value of a variable", state.lower_assign),
+    SupportedOp("AVERAGE_POOL_2D", _BOTH, "mean over a window", pooling.lower_pool),
+    SupportedOp("CALL_ONCE", _ANY, "initial values of variables", state.lower_call_once),
+    SupportedOp("CONCATENATION", _ANY, "tensors of one quantisation", movement.lower_concatenation),
+    SupportedOp("CONV_2D", _BOTH, "any kernel, stride, dilation, groups; per-channel weights", conv.lower_conv),
+    SupportedOp("DEPTHWISE_CONV_2D", _BOTH, "any kernel, stride, dilation, depth multiplier", conv.lower_depthwise),
+    SupportedOp("DEQUANTIZE", "int8, uint8, int16 to float32", "back to real values", convert.lower_dequantize),
+    SupportedOp("EXPAND_DIMS", _ANY, _NO_CODE, shape.lower_reshape),
+    SupportedOp("FULLY_CONNECTED", _BOTH, "dense layer, any batch", fully_connected.lower_fully_connected),
+    SupportedOp("HARD_SWISH", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("LEAKY_RELU", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("LOGISTIC", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("MAX_POOL_2D", _BOTH, "maximum over a window", pooling.lower_pool),
+    SupportedOp("MEAN", _BOTH, "over neighbouring dimensions", reduce.lower_mean),
+    SupportedOp("MUL", _BOTH, "product, with broadcasting", elementwise.lower_mul),
+    SupportedOp("PACK", _ANY, "tensors of one shape along a new dimension", movement.lower_pack),
+    SupportedOp("PAD", _ANY, "zeros around a tensor", movement.lower_pad),
+    SupportedOp("PADV2", _ANY, "a constant around a tensor", movement.lower_pad),
     SupportedOp(
-        "FULLY_CONNECTED",
-        "int8",
-        "dense layer, per-tensor or per-channel weights",
-        fully_connected.lower_fully_connected,
+        "QUANTIZE", "float32 to int8, uint8, int16; 8-bit to 8-bit", "to a quantisation", convert.lower_quantize
     ),
-    SupportedOp("MAX_POOL_2D", "int8", "maximum over a window", pooling.lower_pool),
-    SupportedOp("MUL", "int8", "product of two tensors, or of a tensor and a scalar", elementwise.lower_mul),
-    SupportedOp("QUANTIZE", "float32 or int8 to int8", "to another quantisation", convert.lower_quantize),
-    SupportedOp("RESHAPE", "any", "no code: shares the input's memory", shape.lower_reshape),
-    SupportedOp("SOFTMAX", "int8", "over the last dimension, integer arithmetic", softmax.lower_softmax),
-    SupportedOp("SQUEEZE", "any", "no code: shares the input's memory", shape.lower_reshape),
-    SupportedOp("SUB", "int8", "difference of two tensors, or of a tensor and a scalar", elementwise.lower_add),
+    SupportedOp("READ_VARIABLE", _ANY, "value of a variable", state.lower_read),
+    SupportedOp("RELU", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("RELU6", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("RELU_N1_TO_1", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("RESHAPE", _ANY, _NO_CODE, shape.lower_reshape),
+    SupportedOp("RESIZE_NEAREST_NEIGHBOR", _ANY, "rows and columns by table", movement.lower_resize_nearest),
+    SupportedOp("SOFTMAX", _BOTH, "over the last dimension; int8 in integer arithmetic", softmax.lower_softmax),
+    SupportedOp("SPLIT", _ANY, "equal parts along a dimension", movement.lower_split),
+    SupportedOp("SPLIT_V", _ANY, "parts of given sizes along a dimension", movement.lower_split),
+    SupportedOp("SQUEEZE", _ANY, _NO_CODE, shape.lower_reshape),
+    SupportedOp("STRIDED_SLICE", _ANY, "constant bounds, any stride", movement.lower_strided_slice),
+    SupportedOp("SUB", _BOTH, "difference, with broadcasting", elementwise.lower_add),
+    SupportedOp("TANH", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("TRANSPOSE", _ANY, "constant permutation", movement.lower_transpose),
+    SupportedOp("UNPACK", _ANY, "a dimension into tensors", movement.lower_pack),
+    SupportedOp("VAR_HANDLE", _ANY, "names a variable that lives between inferences", state.lower_var_handle),
 )
 
 SUPPORTED_OPS: dict[str, SupportedOp] = {op.kind: op for op in _TABLE}
+"""Operator kind, as TensorFlow Lite spells it, to its row."""

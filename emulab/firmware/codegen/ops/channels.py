@@ -82,7 +82,7 @@ def channel_table(
                 fast[i] = (f, 0, (ends[0] + 127 - act[1]) << 1, 1)
                 continue
         right = -m.shift
-        small = -(2**30) < low and high < 2**30
+        small = low > -(2**30) and high < 2**30
         if small and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
             fast[i] = (f, m.value, ((1 << right) >> 1) + (shift_out << right), right)
         else:

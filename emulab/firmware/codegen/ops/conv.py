@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.errors import InputError
-from emulab.firmware.codegen.fixed_point import activation_range, padding
+from emulab.firmware.codegen.fixed_point import activation_range, float_activation_range, padding
 from emulab.firmware.codegen.graph import DType, Op, Tensor
-from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, require_rank, require_shape, struct
+from emulab.firmware.codegen.lowering import (
+    Context,
+    Lowered,
+    quantised,
+    require_dtype,
+    require_rank,
+    require_shape,
+    struct,
+)
 from emulab.firmware.codegen.ops.channels import EXACT, bias_values, channel_table, convolution_multipliers
 from emulab.firmware.codegen.options import ConvOptions
 from emulab.firmware.codegen.target import KernelTarget
@@ -24,6 +32,8 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
     """CONV_2D: weights [out_c, kernel_h, kernel_w, in_c / groups]."""
     x, w, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
     geometry = _geometry(op, x, w, y, depthwise=False)
+    if x.dtype is DType.FLOAT32:
+        return float_layer(ctx, op, "emulab_conv_f32", geometry, _options(op).activation)
     require_dtype(x, DType.INT8)
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)
@@ -39,6 +49,7 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
+    source: tuple[str, ...]
     if ctx.target is KernelTarget.ARM_DSP:
         groups = out_c // geometry["group_out_c"]
         row_words, steps = _rows(geometry)
@@ -106,6 +117,8 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
     """DEPTHWISE_CONV_2D: weights [1, kernel_h, kernel_w, out_c]."""
     x, w, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
     geometry = _geometry(op, x, w, y, depthwise=True)
+    if x.dtype is DType.FLOAT32:
+        return float_layer(ctx, op, "emulab_depthwise_f32", geometry, _options(op).activation)
     require_dtype(x, DType.INT8)
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)
@@ -137,6 +150,42 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
     lines = _params(ctx, op, geometry, weights, table.table, table.mode, x, y, act)
     lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
     return Lowered(lines, (source,), y.elements * taps, scratch)
+
+
+def float_layer(ctx: Context, op: Op, kernel: str, geometry: dict[str, int], activation: str) -> Lowered:
+    """A float32 convolution or dense layer: the weights as they are."""
+    x, w, bias, y = ctx.input(op, 0), ctx.input(op, 1), ctx.optional(op, 2), ctx.output(op)
+    for tensor in (x, y):
+        require_dtype(tensor, DType.FLOAT32)
+    require_dtype(w, DType.FLOAT32, DType.INT8)
+    if bias is not None and (bias.dtype is not DType.FLOAT32 or bias.elements != geometry["out_c"]):
+        raise InputError(f"bias {bias.name!r} is {bias.dtype.name} {list(bias.shape)}")
+    low, high = float_activation_range(activation)
+    window = ", ".join(f".{key} = {value}" for key, value in geometry.items())
+    fields: dict[str, object] = {
+        "weights": ctx.constant(f"w{op.index}", "float", _real(w), w.name),
+        "bias": 0 if bias is None else ctx.constant(f"b{op.index}", "float", bias.array(), bias.name),
+        "window": f"{{{window}}}",
+        "act_min": low,
+        "act_max": high,
+    }
+    lines = struct("emulab_conv_f32_params", fields)
+    lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)});")
+    return Lowered(lines, ("conv_f32.c",), y.elements * (w.elements // geometry["out_c"]))
+
+
+def _real(weights: Tensor) -> NDArray[np.generic]:
+    """Float weights; of a dynamic-range quantised model (int8 weights, float activations) the values they stand for."""
+    import numpy as np
+
+    if weights.dtype is DType.FLOAT32:
+        return weights.array()
+    q = quantised(weights)
+    shape = [1] * len(weights.shape)
+    shape[q.axis] = len(q.scales)
+    scales, zeros = np.array(q.scales).reshape(shape), np.array(q.zero_points).reshape(shape)
+    real: NDArray[np.generic] = ((weights.array().astype(np.float64) - zeros) * scales).astype(np.float32)
+    return real
 
 
 def _planar(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:

@@ -1,11 +1,12 @@
-"""ADD, SUB and MUL of two tensors."""
+"""ADD, SUB and MUL of two tensors, with broadcasting."""
 
 from __future__ import annotations
 
 from emulab.errors import InputError
-from emulab.firmware.codegen.fixed_point import activation_range, quantize_multiplier
+from emulab.firmware.codegen.fixed_point import activation_range, float_activation_range, quantize_multiplier
 from emulab.firmware.codegen.graph import DType, Op, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, struct
+from emulab.firmware.codegen.ops.movement import strides
 from emulab.firmware.codegen.options import ActivationOptions
 
 ADD_LEFT_SHIFT = 20
@@ -13,7 +14,10 @@ ADD_LEFT_SHIFT = 20
 
 def lower_add(ctx: Context, op: Op) -> Lowered:
     """ADD and SUB."""
-    a, b, y, act = _operands(ctx, op)
+    a, b, y = _operands(ctx, op)
+    if y.dtype is DType.FLOAT32:
+        return _float(ctx, op, a, b, y)
+    act = activation_range(_activation(op), y)
     twice_max = 2.0 * max(a.scale, b.scale)
     ma, mb = quantize_multiplier(a.scale / twice_max), quantize_multiplier(b.scale / twice_max)
     mo = quantize_multiplier(twice_max / ((1 << ADD_LEFT_SHIFT) * y.scale))
@@ -35,12 +39,15 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
             "subtract": int(op.kind == "SUB"),
         },
     )
-    return _call(ctx, op, "emulab_add_s8", lines, a, b, y)
+    return _call(ctx, "emulab_add_s8", ("add_s8.c",), lines, a, b, y)
 
 
 def lower_mul(ctx: Context, op: Op) -> Lowered:
     """MUL."""
-    a, b, y, act = _operands(ctx, op)
+    a, b, y = _operands(ctx, op)
+    if y.dtype is DType.FLOAT32:
+        return _float(ctx, op, a, b, y)
+    act = activation_range(_activation(op), y)
     m = quantize_multiplier(a.scale * b.scale / y.scale)
     lines = struct(
         "emulab_mul_s8_params",
@@ -54,23 +61,65 @@ def lower_mul(ctx: Context, op: Op) -> Lowered:
             "act_max": act[1],
         },
     )
-    return _call(ctx, op, "emulab_mul_s8", lines, a, b, y)
+    return _call(ctx, "emulab_mul_s8", ("add_s8.c",), lines, a, b, y)
 
 
-def _operands(ctx: Context, op: Op) -> tuple[Tensor, Tensor, Tensor, tuple[int, int]]:
-    a, b, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
-    for tensor in (a, b, y):
-        require_dtype(tensor, DType.INT8)
-        if tensor.elements not in (1, y.elements):
-            raise InputError(f"shapes {list(a.shape)} and {list(b.shape)} need broadcasting, which is not supported")
+def _float(ctx: Context, op: Op, a: Tensor, b: Tensor, y: Tensor) -> Lowered:
+    low, high = float_activation_range(_activation(op))
+    lines = struct("emulab_binary_f32_params", {"act_min": low, "act_max": high})
+    return _call(ctx, f"emulab_{op.kind.lower()}_f32", ("elementwise_f32.c",), lines, a, b, y)
+
+
+def _activation(op: Op) -> str:
     assert isinstance(op.options, ActivationOptions)
-    return a, b, y, activation_range(op.options.activation, y)
+    return op.options.activation
 
 
-def _call(ctx: Context, op: Op, kernel: str, lines: list[str], a: Tensor, b: Tensor, y: Tensor) -> Lowered:
-    steps = [int(t.elements == y.elements) for t in (a, b)]
+def _operands(ctx: Context, op: Op) -> tuple[Tensor, Tensor, Tensor]:
+    a, b, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
+    require_dtype(y, DType.INT8, DType.FLOAT32)
+    require_dtype(a, y.dtype)
+    require_dtype(b, y.dtype)
+    return a, b, y
+
+
+def _broadcast(tensor: Tensor, shape: tuple[int, ...]) -> list[int]:
+    """Elements from one index of `shape` to the next: 0 where the tensor is repeated."""
+    sizes = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
+    if len(sizes) != len(shape) or any(n not in (1, m) for n, m in zip(sizes, shape, strict=True)):
+        raise InputError(f"tensor {tensor.name!r} {list(tensor.shape)} does not broadcast to {list(shape)}")
+    return [0 if n == 1 and m != 1 else s for n, m, s in zip(sizes, shape, strides(sizes, 1), strict=True)]
+
+
+def _call(
+    ctx: Context, kernel: str, sources: tuple[str, ...], params: list[str], a: Tensor, b: Tensor, y: Tensor
+) -> Lowered:
+    """Loops over the dimensions that cannot be merged into one run of the kernel."""
+    steps = zip(y.shape, _broadcast(a, y.shape), _broadcast(b, y.shape), strict=True)
+    dims: list[list[int]] = []
+    for n, sa, sb in reversed([[n, sa, sb] for n, sa, sb in steps if n != 1]):
+        if dims and dims[-1][1] * dims[-1][0] == sa and dims[-1][2] * dims[-1][0] == sb:
+            dims[-1][0] *= n
+        else:
+            dims.append([n, sa, sb])
+    inner, outer = (dims[0] if dims else [1, 1, 1]), dims[1:]
+    at = {"a": "", "b": "", "y": ""}
+    lines, indent, out_step = list(params), "", inner[0]
+    loops = []
+    for level, (n, sa, sb) in enumerate(outer):
+        i = f"i{level}"
+        loops.append(f"for (int32_t {i} = 0; {i} < {n}; {i}++) {{")
+        at["a"] += f" + {i} * {sa}"
+        at["b"] += f" + {i} * {sb}"
+        at["y"] += f" + {i} * {out_step}"
+        out_step *= n
+    for loop in reversed(loops):
+        lines.append(indent + loop)
+        indent += "    "
     lines.append(
-        f"{kernel}(&p, {y.elements}, {ctx.pointer(a)}, {steps[0]}, {ctx.pointer(b)}, {steps[1]}, {ctx.pointer(y)});"
+        f"{indent}{kernel}(&p, {inner[0]}, {ctx.pointer(a)}{at['a']}, {inner[1]}, "
+        f"{ctx.pointer(b)}{at['b']}, {inner[2]}, {ctx.pointer(y)}{at['y']});"
     )
-    shared = tuple((y.index, t.index) for t in (a, b) if t.elements == y.elements)
-    return Lowered(lines, ("add_s8.c",), in_place=shared)
+    lines += ["    " * level + "}" for level in reversed(range(len(loops)))]
+    shared = tuple((y.index, t.index) for t in (a, b) if t.shape == y.shape and not t.is_constant)
+    return Lowered(lines, sources, in_place=shared if not outer else ())

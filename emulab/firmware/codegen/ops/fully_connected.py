@@ -7,7 +7,7 @@ from emulab.firmware.codegen.fixed_point import activation_range
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, quantised, require_dtype, require_rank, struct
 from emulab.firmware.codegen.ops.channels import bias_values, channel_table, convolution_multipliers
-from emulab.firmware.codegen.ops.conv import pack_dsp, pad_groups
+from emulab.firmware.codegen.ops.conv import float_layer, pack_dsp, pad_groups
 from emulab.firmware.codegen.options import FullyConnectedOptions
 from emulab.firmware.codegen.target import KernelTarget
 
@@ -26,6 +26,9 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
     if not in_n or not out_n or x.elements % in_n or y.elements != x.elements // in_n * out_n:
         raise InputError(f"shapes {list(x.shape)} -> {list(y.shape)} do not fit weights {w.name!r} {list(w.shape)}")
     batches = x.elements // in_n
+    if x.dtype is DType.FLOAT32:
+        size = {"batches": batches, "in_c": in_n, "out_c": out_n}
+        return float_layer(ctx, op, "emulab_fully_connected_f32", size, options.activation)
     require_dtype(x, DType.INT8)
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulab.errors import InputError
-from emulab.firmware.codegen.fixed_point import activation_range, padding
+from emulab.firmware.codegen.fixed_point import activation_range, float_activation_range, padding
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, require_rank, require_shape, struct
 from emulab.firmware.codegen.options import PoolOptions
@@ -21,11 +21,12 @@ def lower_pool(ctx: Context, op: Op) -> Lowered:
     pad_h, out_h = padding(options.same_padding, in_h, options.filter_h, options.stride_h, 1)
     pad_w, out_w = padding(options.same_padding, in_w, options.filter_w, options.stride_w, 1)
     require_shape(y, (batches, out_h, out_w, channels))
-    require_dtype(x, DType.INT8)
-    require_dtype(y, DType.INT8)
-    if (x.scale, x.zero_point) != (y.scale, y.zero_point):
+    require_dtype(x, DType.INT8, DType.FLOAT32)
+    require_dtype(y, x.dtype)
+    integer = x.dtype is DType.INT8
+    if integer and (x.scale, x.zero_point) != (y.scale, y.zero_point):
         raise InputError(f"tensors {x.name!r} and {y.name!r} must have the same quantisation")
-    act = activation_range(options.activation, y)
+    act = activation_range(options.activation, y) if integer else (0, 0)
     lines = struct(
         "emulab_pool_params",
         {
@@ -46,5 +47,9 @@ def lower_pool(ctx: Context, op: Op) -> Lowered:
         },
     )
     name = "average" if op.kind == "AVERAGE_POOL_2D" else "max"
-    lines.append(f"emulab_{name}_pool_s8(&p, {ctx.pointer(x)}, {ctx.pointer(y)});")
-    return Lowered(lines, ("pool_s8.c",))
+    if integer:
+        lines.append(f"emulab_{name}_pool_s8(&p, {ctx.pointer(x)}, {ctx.pointer(y)});")
+        return Lowered(lines, ("pool_s8.c",))
+    low, high = float_activation_range(options.activation)
+    lines.append(f"emulab_{name}_pool_f32(&p, {low}, {high}, {ctx.pointer(x)}, {ctx.pointer(y)});")
+    return Lowered(lines, ("conv_f32.c",))

@@ -26,7 +26,35 @@ void emulab_quantize_s8(float scale, int32_t zero, int32_t n, const float *in, i
     }
 }
 
+void emulab_quantize_u8(float scale, int32_t zero, int32_t n, const float *in, uint8_t *out)
+{
+    for (int32_t i = 0; i < n; i++) {
+        out[i] = (uint8_t)round_clamped(in[i] / scale, zero, 0, 255);
+    }
+}
+
+void emulab_quantize_s16(float scale, int32_t zero, int32_t n, const float *in, int16_t *out)
+{
+    for (int32_t i = 0; i < n; i++) {
+        out[i] = (int16_t)round_clamped(in[i] / scale, zero, -32768, 32767);
+    }
+}
+
 void emulab_dequantize_s8(float scale, int32_t zero, int32_t n, const int8_t *in, float *out)
+{
+    for (int32_t i = 0; i < n; i++) {
+        out[i] = scale * (float)(in[i] - zero);
+    }
+}
+
+void emulab_dequantize_u8(float scale, int32_t zero, int32_t n, const uint8_t *in, float *out)
+{
+    for (int32_t i = 0; i < n; i++) {
+        out[i] = scale * (float)(in[i] - zero);
+    }
+}
+
+void emulab_dequantize_s16(float scale, int32_t zero, int32_t n, const int16_t *in, float *out)
 {
     for (int32_t i = 0; i < n; i++) {
         out[i] = scale * (float)(in[i] - zero);

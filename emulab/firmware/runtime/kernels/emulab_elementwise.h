@@ -27,6 +27,57 @@ void emulab_mul_s8(const emulab_mul_s8_params *p, int32_t n, const int8_t *a, in
 
 /* real / scale rounded half away from zero, plus the zero point, clamped. */
 void emulab_quantize_s8(float scale, int32_t zero, int32_t n, const float *in, int8_t *out);
+void emulab_quantize_u8(float scale, int32_t zero, int32_t n, const float *in, uint8_t *out);
+void emulab_quantize_s16(float scale, int32_t zero, int32_t n, const float *in, int16_t *out);
 void emulab_dequantize_s8(float scale, int32_t zero, int32_t n, const int8_t *in, float *out);
+void emulab_dequantize_u8(float scale, int32_t zero, int32_t n, const uint8_t *in, float *out);
+void emulab_dequantize_s16(float scale, int32_t zero, int32_t n, const int16_t *in, float *out);
+
+typedef struct {
+    float act_min, act_max;
+} emulab_binary_f32_params;
+
+void emulab_add_f32(const emulab_binary_f32_params *p, int32_t n, const float *a, int32_t step_a, const float *b,
+                    int32_t step_b, float *out);
+void emulab_sub_f32(const emulab_binary_f32_params *p, int32_t n, const float *a, int32_t step_a, const float *b,
+                    int32_t step_b, float *out);
+void emulab_mul_f32(const emulab_binary_f32_params *p, int32_t n, const float *a, int32_t step_a, const float *b,
+                    int32_t step_b, float *out);
+void emulab_clamp_f32(float low, float high, int32_t n, const float *in, float *out);
+void emulab_leaky_relu_f32(float alpha, int32_t n, const float *in, float *out);
+void emulab_logistic_f32(int32_t n, const float *in, float *out);
+void emulab_tanh_f32(int32_t n, const float *in, float *out);
+void emulab_hard_swish_f32(int32_t n, const float *in, float *out);
+void emulab_softmax_f32(float beta, int32_t rows, int32_t n, const float *in, float *out);
+
+#define EMULAB_MAX_RANK 8
+
+/* Strides in bytes; those of `in` may be negative. */
+typedef struct {
+    int32_t element, rank;
+    int32_t shape[EMULAB_MAX_RANK], in_stride[EMULAB_MAX_RANK], out_stride[EMULAB_MAX_RANK];
+} emulab_copy_params;
+
+void emulab_copy_nd(const emulab_copy_params *p, const void *in, void *out);
+void emulab_fill(const void *value, int32_t element, int32_t n, void *out);
+
+/* `row` and `column` say which input row and column each output one repeats; `pixel` is in bytes. */
+typedef struct {
+    int32_t batches, in_h, in_w, out_h, out_w, pixel;
+    const int16_t *row, *column;
+} emulab_resize_params;
+
+void emulab_resize_nearest(const emulab_resize_params *p, const void *in, void *out);
+
+/* A multiplier of 0 stands for the plain mean, truncated. */
+typedef struct {
+    int32_t outer, n, inner;
+    int32_t in_zero, out_zero, multiplier, shift;
+} emulab_mean_s8_params;
+
+void emulab_mean_s8(const emulab_mean_s8_params *p, const int8_t *in, int8_t *out);
+void emulab_mean_f32(int32_t outer, int32_t n, int32_t inner, const float *in, float *out);
+void emulab_arg_max_s8(int32_t outer, int32_t n, int32_t inner, const int8_t *in, int32_t *out);
+void emulab_arg_max_f32(int32_t outer, int32_t n, int32_t inner, const float *in, int32_t *out);
 
 #endif

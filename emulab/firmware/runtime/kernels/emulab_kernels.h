@@ -67,6 +67,25 @@ typedef struct {
 void emulab_average_pool_s8(const emulab_pool_params *p, const int8_t *in, int8_t *out);
 void emulab_max_pool_s8(const emulab_pool_params *p, const int8_t *in, int8_t *out);
 
+/* Float kernels; `bias` may be 0. A dense layer is a window of 1 x 1. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t batches, group_in_c, group_out_c;
+} emulab_window;
+
+typedef struct {
+    const float *weights, *bias;
+    emulab_window window;
+    float act_min, act_max;
+} emulab_conv_f32_params;
+
+void emulab_conv_f32(const emulab_conv_f32_params *p, const float *in, float *out);
+void emulab_depthwise_f32(const emulab_conv_f32_params *p, const float *in, float *out);
+void emulab_fully_connected_f32(const emulab_conv_f32_params *p, const float *in, float *out);
+void emulab_average_pool_f32(const emulab_pool_params *p, float low, float high, const float *in, float *out);
+void emulab_max_pool_f32(const emulab_pool_params *p, float low, float high, const float *in, float *out);
+
 typedef struct {
     int32_t n;
     int32_t multiplier, left_shift; /* input scale times beta, in the exponent's fixed point */
