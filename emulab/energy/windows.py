@@ -27,7 +27,8 @@ def _by_kind(platform: Platform, regions: dict[str, int], kinds: tuple[str, ...]
 def window_activity(platform: Platform, window: WindowRecord | WindowProfile) -> dict[str, float]:
     """Counted events of a window under the names that ``per_activity`` prices; empty where nothing was counted.
 
-    ``flash_line_fill`` is the misses of all flash buffers and caches; reads and writes are of data, by memory kind.
+    ``flash_line_fill`` is the misses of all flash buffers and caches; reads and writes are of data, by memory kind;
+    ``mac`` is multiply-accumulate instructions, counted where the window has layers with instruction classes.
     """
     profile = getattr(window, "profile", None)
     if profile is not None:
@@ -43,7 +44,9 @@ def window_activity(platform: Platform, window: WindowRecord | WindowProfile) ->
         return {}
     if not cycles:
         return {}
-    return {
+    layers = [row.instruction_classes for row in getattr(window, "layers", []) if row.instruction_classes]
+    classes: dict[str, float] = {"mac": sum(row.get("mac", 0) for row in layers)} if layers else {}
+    return classes | {
         "cycle": cycles,
         "instruction": instructions,
         "stall_cycle": stalls,
@@ -90,7 +93,10 @@ def window_charges(platform: Platform, window: WindowRecord | WindowProfile) -> 
             charges[name] += current * duration_s * idle
     if activity:
         core = network.component(power.mcu)
-        extra = core.activity_charge_c(activity, power.run_state)
+        typical = power.components[power.mcu].states[power.run_state].typical_activity
+        cycles = activity["cycle"]
+        assumed = {name: share.value * cycles for name, share in typical.items() if name not in activity}
+        extra = core.activity_charge_c({**activity, **assumed}, power.run_state)
         charges[power.mcu] += (
             extra
             * network.factors({name: component.current_a() for name, component in network.components.items()})[
