@@ -34,9 +34,9 @@ class QemuBackend:
 
     def available(self) -> Availability:
         found, missing = [], []
-        for arch in ("arm", "riscv"):
+        for arch in install.PROGRAMS:
             try:
-                qemu = install.find(arch)  # type: ignore[arg-type]
+                qemu = install.find(arch)
                 found.append(f"{qemu.version_text} ({arch})")
             except ToolError as error:
                 missing.append(str(error))
@@ -234,7 +234,7 @@ def fault_handlers(machine: Platform, image: Image) -> dict[int, str]:
         except (InputError, ValueError, IndexError):
             continue
         if len(words) == 16:
-            found = {}
+            found: dict[int, str] = {}
             for i, name in enumerate(("HardFault", "MemManage fault", "BusFault", "UsageFault")):
                 address = int.from_bytes(words[4 * i : 4 * i + 4], "little")
                 if address & 1:

@@ -20,7 +20,7 @@ PROGRAMS: dict[Arch, str] = {"arm": "qemu-system-arm", "riscv": "qemu-system-ris
 OLDEST = (6, 0)
 _VERSION_LIMIT_S = 20.0
 
-# First QEMU release with each version of the plugin interface (QEMU docs/devel/tcg-plugins, include/qemu/qemu-plugin.h).
+# First QEMU release with each version of the plugin interface (QEMU docs/devel/tcg-plugins).
 _INTERFACES = (((9, 2), 4), ((9, 1), 3), ((8, 2), 2), ((0, 0), 1))
 
 

@@ -97,8 +97,8 @@ def memory_ranges(platform: Platform) -> dict[str, list[tuple[int, int]]]:
 def moved_memories(machine: Platform, timed: Platform) -> list[tuple[int, int, int]]:
     """Where the machine's code and data lie on the timed platform: (base, size, base there), by kind and size.
 
-    Code goes to the largest flash (or memory that can hold it), data to the largest RAM; sizes may differ, addresses are
-    translated as offsets.
+    Code goes to the largest flash (or memory that can hold it), data to the largest RAM; sizes may differ, addresses
+    are translated as offsets.
     """
 
     def largest(platform: Platform, *kinds: str) -> tuple[int, int] | None:

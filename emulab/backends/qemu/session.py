@@ -33,9 +33,9 @@ _BYTE_LIMIT_S = 1.0
 class QemuSession:
     """One running QEMU. It is its own console, clock and profiler: all three look at the same stream of records.
 
-    Console and edges are put together here: the plugin reports every store to the console's data register, the bytes come
-    through a pipe, in the same order. ``read`` hands out one line at a time, so that ``now_s`` is that line's time in
-    every run, however the bytes were cut on their way.
+    The plugin reports every byte stored to the console as an edge, with the counts up to there. ``read``
+    hands out one line at a time, so that ``now_s`` is that line's time in every run, however the bytes were cut on
+    their way. (A UART that sends later than it is stored to has its bytes come through a pipe, in the same order.)
     """
 
     kind: Literal["virtual"] = "virtual"
@@ -333,6 +333,9 @@ class QemuSession:
             deadline = time.monotonic() + 1.0
             while self._state is None and self._ended is None and time.monotonic() < deadline:
                 self._pump(0.1)
+        return self._describe()
+
+    def _describe(self) -> str:
         if self._ended is not None:
             return self._ended
         if self._state is None:

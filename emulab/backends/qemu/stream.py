@@ -132,7 +132,7 @@ def price_command(index: int, cost: BlockCost) -> bytes:
 
 @dataclass(frozen=True)
 class PluginConfiguration:
-    """What the plugin counts, and what it must know of the machine. Written as lines of a word and hexadecimal numbers."""
+    """What the plugin counts, and what it must know of the machine; lines of a word and hexadecimal numbers."""
 
     regions: Mapping[str, Sequence[tuple[int, int]]] = field(default_factory=dict)
     """memories as (base, size) ranges by name; everything else counts as `device`"""
