@@ -59,6 +59,7 @@ class Bench:
     def _run(self) -> None:
         try:
             self._play(self.player.boot(self.world.now_s()))
+            self.world.release()
             while not self._stop.is_set():
                 data = self._console.read(0.005)
                 if data:
