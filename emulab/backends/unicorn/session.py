@@ -100,6 +100,11 @@ class UnicornSession:
 
     def _paint_stack(self) -> tuple[int, int] | None:
         """Fill what lies between the program's data and the initial stack pointer, to see later how deep it went."""
+        low, high = (self.image.symbols.get(f"emulab_stack_{end}") for end in ("low", "high"))
+        if low is not None and high is not None and high.address > low.address:
+            # emulab's own firmware says where its stack is, and paints it with the same pattern
+            self.machine.poke(low.address, _PAINT * ((high.address - low.address) // 4))
+            return low.address, high.address
         top = self.machine.core.initial_stack()
         if self.image.format != "elf" or not top:
             return None
