@@ -54,8 +54,14 @@ class BlockTable:
         """Marks in the block at *block_address*: (mark, static cost in 1/256 cycle of what runs before it)."""
         return self._hits.get(block_address, [])
 
-    def describe(self, address: int, size: int) -> int:
-        """Add the block of *size* bytes at *address*; returns its index."""
+    def describe(self, address: int, size: int) -> None:
+        """Learn the block of *size* bytes at *address*, which the engine is about to run."""
+        intercept = getattr(self.machine.core, "intercept", None)
+        if intercept is None or not intercept(address, self.machine.peek(address, size)):
+            self.add(address, size)
+
+    def add(self, address: int, size: int) -> int:
+        """Add the block to the probe's table; returns its index."""
         code = self.machine.peek(address, size)
         cost = self.timing.block(address, code)
         instructions = list(self._decoder.disasm_lite(code, address))

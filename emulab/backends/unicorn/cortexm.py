@@ -51,7 +51,7 @@ class CortexM:
         self._idle_start = 0
 
     def device_ranges(self) -> list[tuple[int, int]]:
-        # 0x40000000..0x5FFFFFFF peripherals, 0xE0000000..0xE00FFFFF private bus; other devices where the platform has them
+        # peripherals, private bus, and other devices where the platform has them
         ranges = [(0x40000000, 0x20000000), (0xE0000000, 0x100000)]
         for peripheral in self.machine.peripherals.values():
             base, size = peripheral.spec.base & ~0xFFF, (peripheral.spec.size_bytes + 0xFFF) & ~0xFFF
@@ -110,15 +110,15 @@ class CortexM:
             from emulab.errors import InputError
 
             raise InputError(
-                f"{self.machine.image.path}: the vector table at {vectors:#010x} has reset vector {entry:#010x}, which is "
-                f"not in the memories of {self.machine.platform.name}; is the image for another board?"
+                f"{self.machine.image.path}: the vector table at {vectors:#010x} has reset vector {entry:#010x}, which "
+                f"is not in the memories of {self.machine.platform.name}; is the image for another board?"
             )
         if self.machine._memory_at(stack - 4, 4) is None:
             from emulab.errors import InputError
 
             raise InputError(
-                f"{self.machine.image.path}: the vector table at {vectors:#010x} has stack pointer {stack:#010x}, which is "
-                f"not in the RAM of {self.machine.platform.name}; is the image for another board?"
+                f"{self.machine.image.path}: the vector table at {vectors:#010x} has stack pointer {stack:#010x}, which "
+                f"is not in the RAM of {self.machine.platform.name}; is the image for another board?"
             )
         self.engine.set(self.const.UC_ARM_REG_MSP, stack)
         self.engine.set(self.const.UC_ARM_REG_LR, 0xFFFFFFFF)

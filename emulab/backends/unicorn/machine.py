@@ -403,6 +403,8 @@ class Machine:
                 self.core.woken()
                 self.power_state("core", "run")
                 continue
+            if face.interrupt and face.reason == probe_core.UNMASKED:
+                face.interrupt = 2
             limit = min(env.peek(), env.now + QUANTUM_S)
             face.deadline_q8 = self.q8_at(limit)
             self.poll.forget()

@@ -3,8 +3,9 @@
  *
  * Configuration, 32-bit words (written by emulab/timing/memory.py):
  *   HEADER  version, regions, caches, devices, unaligned mode, unaligned boundary, unaligned penalty q8, data step q8,
- *           BTB entries, counters, history bits, mispredict q8, BTB miss q8, return stack depth, 2 reserved
- *   REGION  base, size, target base, fetch unit, read unit, write unit, fetch q8, read q8, write q8, store hold q8
+ *           BTB entries, counters, history bits, mispredict q8, BTB miss q8, return stack depth, fetch ahead q8,
+ *           other bus q8, other slave q8, 3 reserved
+ *   REGION  base, size, target base, fetch unit, read unit, write unit, fetch q8, read q8, write q8, store hold q8, bus (0: not told), slave
  *   CACHE   name (4 words of characters), unit behind, sets, ways, line bytes, sector bytes, control, initially on,
  *           replacement, fill, miss q8, write policy, hit under miss, victim write q8, reserved
  *   DEVICE  name (4 words), line bytes, wait states, wait states set by firmware, beat q8, overhead q8, prefetch control,
@@ -12,23 +13,23 @@
  * A unit is 0 (none), 1 + n (cache n) or 257 + n (device n).
  *
  * Time. em_execute tells the static cost of the block that starts; the clock then stands at its start. Fetches within
- * the block are needed in proportion to their offset, data accesses one "data step" after the other; what a prefetch or a
+ * the block are needed in proportion to their offset, data accesses where em_at says (else one "data step" after the other); what a prefetch or a
  * line fill does meanwhile costs nothing. */
 #include "memsim.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, HEADER_WORDS = 16, REGION_WORDS = 10, CACHE_WORDS = 18, DEVICE_WORDS = 14, MAX_UNITS = 16, MAX_REGIONS = 32 };
+enum { VERSION = 2, HEADER_WORDS = 20, REGION_WORDS = 12, CACHE_WORDS = 18, DEVICE_WORDS = 14, MAX_UNITS = 16, MAX_REGIONS = 32 };
 enum { FETCH = 0, READ = 1, WRITE = 2 };
 enum { FILL_SECTOR = 0, FILL_LINE = 1, FILL_LINE_BLOCKING = 2 };
 enum { REPLACE_LRU = 0, REPLACE_ROUND_ROBIN = 1, REPLACE_RANDOM = 2, REPLACE_PLRU = 3 };
 enum { WRITE_AROUND = 0, WRITE_THROUGH = 1, WRITE_BACK = 2 };
 enum { UNALIGNED_NONE = 0, UNALIGNED_SPLIT = 1, UNALIGNED_BOUNDARY = 2 };
-enum { NONE = 0xFFFFFFFFu };
+enum { NONE = 0xFFFFFFFFu, BUSY = 8 };
 
 typedef struct {
-    uint32_t base, size, target, unit[3], cost_q8[3], hold_q8;
+    uint32_t base, size, target, unit[3], cost_q8[3], hold_q8, bus, slave;
 } region;
 
 typedef struct {
@@ -38,7 +39,9 @@ typedef struct {
     uint32_t prefetch;
     uint32_t current[2];  /* line numbers in the output buffers; [1] is that of data where there are two */
     uint32_t pending;     /* line being prefetched or waiting in the prefetch buffer */
-    uint64_t pending_ready, busy_until;
+    uint64_t pending_ready;
+    uint64_t busy_from[BUSY], busy_to[BUSY]; /* recent accesses of the array: a block's data reads come after its fetches */
+    uint32_t busy_next;
     uint64_t reads, prefetch_hits;
 } device;
 
@@ -66,16 +69,17 @@ typedef struct {
 struct em_memsim {
     uint32_t regions, caches, devices;
     uint32_t unaligned, boundary, unaligned_q8, step_q8;
-    uint32_t btb_size, counters, history_mask, mispredict_q8, btb_miss_q8, stack_size;
+    uint32_t btb_size, counters, history_mask, mispredict_q8, btb_miss_q8, stack_size, ahead_q8, other_bus_q8, other_slave_q8;
     region region[MAX_REGIONS];
     cache cache[MAX_UNITS];
     device device[MAX_UNITS];
     btb_entry *btb;
     uint8_t *counter;
     uint32_t history, stack[16], stack_top;
-    uint64_t now, executing, stalls_in_block;
-    uint32_t accesses, carry_q8, last_fetch, last_data;
-    uint64_t store_free;
+    uint64_t now, executing;
+    uint32_t accesses, at_q8, carry_q8, last_fetch, last_data;
+    uint64_t store_free, fetched;
+    uint32_t data_pc, data_bus, data_slave;
     uint64_t fetch_stalls, data_stalls, unaligned_count, branches, mispredicts;
 };
 
@@ -110,6 +114,9 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
     m->mispredict_q8 = config[11];
     m->btb_miss_q8 = config[12];
     m->stack_size = config[13] > 16 ? 16 : config[13];
+    m->ahead_q8 = config[14];
+    m->other_bus_q8 = config[15];
+    m->other_slave_q8 = config[16];
     const uint32_t *w = config + HEADER_WORDS;
     int sound = power_of_two(m->boundary) && (!m->btb_size || power_of_two(m->btb_size)) && (!m->counters || power_of_two(m->counters));
     for (uint32_t i = 0; i < m->regions; i++, w += REGION_WORDS) {
@@ -123,6 +130,8 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
             sound = sound && unit_exists(m, r->unit[k]);
         }
         r->hold_q8 = w[9];
+        r->bus = w[10];
+        r->slave = w[11];
     }
     for (uint32_t i = 0; i < m->caches; i++, w += CACHE_WORDS) {
         cache *c = &m->cache[i];
@@ -181,12 +190,16 @@ void em_reset(em_memsim *m) {
         d->wait_states = d->initial_wait_states;
         d->prefetch = d->prefetch_initial;
         d->current[0] = d->current[1] = d->pending = NONE;
-        d->busy_until = d->pending_ready = 0;
+        d->pending_ready = 0;
+        memset(d->busy_from, 0, sizeof d->busy_from);
+        memset(d->busy_to, 0, sizeof d->busy_to);
     }
     for (uint32_t i = 0; i < m->btb_size; i++) m->btb[i] = (btb_entry){NONE, 0};
     if (m->counter) memset(m->counter, 1, m->counters);
     m->history = m->stack_top = 0;
-    m->now = m->executing = m->stalls_in_block = m->store_free = 0;
+    m->now = m->executing = m->store_free = m->fetched = 0;
+    m->data_pc = m->data_bus = m->data_slave = 0;
+    m->at_q8 = NONE;
     m->accesses = m->carry_q8 = m->last_fetch = m->last_data = 0;
 }
 
@@ -209,35 +222,47 @@ static const region *lookup(const em_memsim *m, uint32_t address, uint32_t *last
     return NULL;
 }
 
-/* Time at which `bytes` at address have arrived; the rest of a burst (`burst` bytes in all) keeps the device busy. */
+/* First instant from t on when the array is free; an access under way is not broken off. */
+static uint64_t array_free(const device *d, uint64_t t) {
+    for (uint32_t i = 0; i < BUSY; i++)
+        if (d->busy_from[i] <= t && t < d->busy_to[i]) {
+            t = d->busy_to[i];
+            i = NONE; /* look again from the first */
+        }
+    return t;
+}
+
+static void occupy(device *d, uint64_t from, uint64_t to) {
+    d->busy_from[d->busy_next] = from;
+    d->busy_to[d->busy_next] = to;
+    d->busy_next = (d->busy_next + 1) % BUSY;
+}
+
+/* Time at which the line with address has arrived; the rest of a burst (`burst` bytes in all) keeps the device busy. */
 static uint64_t read_device(device *d, uint32_t address, uint32_t burst, uint64_t t, int kind) {
     uint32_t line = address / d->line, buffer = d->buffers == 2 && kind != FETCH;
-    uint64_t access_q8 = (uint64_t)d->wait_states * 256, ready;
+    uint64_t access_q8 = (uint64_t)d->wait_states * 256, ready = t;
     uint32_t lines = burst > d->line ? burst / d->line : 1;
-    if (d->buffers && d->current[buffer] == line && lines == 1) {
-        ready = t;
-    } else {
+    if (!d->buffers || d->current[buffer] != line || lines > 1) {
+        uint64_t beat_q8 = d->beat_q8 ? d->beat_q8 : access_q8 + 256;
         d->reads++;
         if (d->pending == line) {
-            ready = d->pending_ready > t ? d->pending_ready : t;
+            ready = (d->pending_ready > t ? d->pending_ready : t) + d->overhead_q8;
             d->prefetch_hits++;
             d->pending = NONE;
-            ready += d->overhead_q8;
+            if (lines > 1) occupy(d, ready, ready + (lines - 1) * beat_q8);
         } else {
-            /* a prefetch under way is not broken off: the array is busy until it is done */
-            uint64_t start = d->busy_until > t ? d->busy_until : t;
+            uint64_t start = array_free(d, t);
             ready = start + access_q8 + d->overhead_q8;
+            occupy(d, start, ready + (lines - 1) * beat_q8);
         }
-        uint64_t beat_q8 = d->beat_q8 ? d->beat_q8 : access_q8 + 256;
-        uint64_t end = ready + (lines - 1) * beat_q8;
-        d->busy_until = end > d->busy_until ? end : d->busy_until;
         d->current[buffer] = line;
     }
     if (d->prefetch && (kind == FETCH || d->prefetch_data) && d->pending != line + lines && d->current[buffer] != line + lines) {
-        uint64_t start = d->busy_until > ready ? d->busy_until : ready;
+        uint64_t start = array_free(d, ready);
         d->pending = line + lines;
         d->pending_ready = start + access_q8 + 256;
-        d->busy_until = d->pending_ready;
+        occupy(d, start, d->pending_ready);
     }
     return ready;
 }
@@ -347,7 +372,6 @@ static uint32_t stall(em_memsim *m, uint64_t q8, uint64_t *total) {
 }
 
 uint32_t em_fetch(em_memsim *m, uint32_t address, uint32_t size, int sequential) {
-    (void)sequential;
     const region *r = lookup(m, address, &m->last_fetch);
     if (!r || !size) return 0;
     uint64_t lost = (uint64_t)r->cost_q8[FETCH] * ((size + 3) / 4);
@@ -355,22 +379,37 @@ uint32_t em_fetch(em_memsim *m, uint32_t address, uint32_t size, int sequential)
         uint32_t step = granule(m, r->unit[FETCH]), offset = 0;
         uint32_t at = address - r->base + r->target;
         while (offset < size) {
-            uint64_t t = m->now + lost + m->executing * offset / size;
-            lost += access_unit(m, r->unit[FETCH], at + offset, step, t, FETCH) - t;
+            uint64_t needed = m->now + lost + m->executing * offset / size, asked = needed;
+            if (offset || sequential) { /* the fetch unit runs ahead of execution, as far as its buffer reaches */
+                asked = needed > m->ahead_q8 ? needed - m->ahead_q8 : 0;
+                if (asked < m->fetched) asked = m->fetched < needed ? m->fetched : needed;
+            }
+            m->fetched = access_unit(m, r->unit[FETCH], at + offset, step, asked, FETCH);
+            if (m->fetched > needed) lost += m->fetched - needed;
             offset += step - ((at + offset) & (step - 1));
         }
     }
     return lost ? stall(m, lost, &m->fetch_stalls) : 0;
 }
 
+void em_at(em_memsim *m, uint32_t cycles_q8) { m->at_q8 = cycles_q8; }
+
 uint32_t em_data(em_memsim *m, uint32_t pc, uint32_t address, uint32_t size, int is_write) {
-    (void)pc;
     const region *r = lookup(m, address, &m->last_data);
     uint64_t lost = 0;
     int kind = is_write ? WRITE : READ;
     if (r) {
-        uint64_t offset = (uint64_t)m->accesses++ * m->step_q8;
+        uint64_t offset = m->at_q8 == NONE ? (uint64_t)m->accesses++ * m->step_q8 : m->at_q8;
+        m->at_q8 = NONE;
         uint64_t t = m->now + (offset < m->executing ? offset : m->executing);
+        if (r->bus) { /* accesses of neighbouring instructions overlap on one bus only; a bus hands over between slaves */
+            if (m->data_bus && r->bus != m->data_bus) {
+                if (pc - m->data_pc - 1 < 4) lost += m->other_bus_q8;
+            } else if (m->data_bus && r->slave != m->data_slave) lost += m->other_slave_q8;
+            m->data_bus = r->bus;
+            m->data_slave = r->slave;
+            m->data_pc = pc;
+        }
         if (r->hold_q8 && is_write) { /* a store leaves at once and keeps the write buffer for a while */
             if (m->store_free > t) lost += m->store_free - t;
             m->store_free = t + lost + r->hold_q8;
@@ -510,7 +549,7 @@ int em_tracks(const em_memsim *m, uint32_t address) {
     for (uint32_t i = 0; i < m->regions; i++) {
         const region *r = &m->region[i];
         if (address - r->base >= r->size) continue;
-        if (r->hold_q8) return 1;
+        if (r->hold_q8 || (r->bus && (m->other_bus_q8 || m->other_slave_q8))) return 1;
         for (int k = 0; k < 3; k++)
             if (r->unit[k] || r->cost_q8[k]) return 1;
         return m->unaligned != UNALIGNED_NONE;

@@ -21,7 +21,10 @@ void em_reset(em_memsim *);
 void em_execute(em_memsim *, uint32_t cycles_q8);
 /* Stall cycles for fetching [address, address+size). sequential: control fell through from the byte before. */
 uint32_t em_fetch(em_memsim *, uint32_t address, uint32_t size, int sequential);
-/* Stall cycles of one data access. pc lets the model charge literal loads that compete with fetch. */
+/* When the next em_data happens: static cycles of the block before it (optional). */
+void em_at(em_memsim *, uint32_t cycles_q8);
+/* Stall cycles of one data access. pc: address of the instruction, or any number of the block that grows by four from one
+ * instruction to the next: it tells whether two accesses belong to neighbouring instructions. */
 uint32_t em_data(em_memsim *, uint32_t pc, uint32_t address, uint32_t size, int is_write);
 /* Branch at the end of a block: returns what a wrong prediction adds, in 1/256 cycle, on top of the block's static
  * taken_q8, which the caller adds itself when the branch is taken (and passes here). 0 on cores without predictor.

@@ -314,8 +314,10 @@ static inline uint64_t data(probe *p, const block *b) {
         if (r->device) {
             if (p->devices < DEVICE_LIMIT)
                 p->device[p->devices++] = (device_access){address, a->instruction, a->write};
-        } else if (r->tracked)
-            stall += em_data(f->memory, b->address + b->size, address, a->size, a->write);
+        } else if (r->tracked) {
+            if (a->instruction < b->prefixes) em_at(f->memory, b->prefix_q8[a->instruction]);
+            stall += em_data(f->memory, b->address + 4u * a->instruction, address, a->size, a->write);
+        }
     }
     return stall;
 }
@@ -335,7 +337,10 @@ uint32_t em_probe_enter(em_probe *face, uint32_t address, uint32_t size) {
         face->request = 1; /* 2: run one more block first */
     }
     if (face->cycles_q8 >= face->deadline_q8) return halt(face, EM_DEADLINE, address, size);
-    if (face->interrupt && from && (from->flags & EM_BLOCK_UNMASKS)) return halt(face, EM_UNMASKED, address, size);
+    if (face->interrupt && from && (from->flags & EM_BLOCK_UNMASKS)) {
+        if (face->interrupt == 1) return halt(face, EM_UNMASKED, address, size);
+        face->interrupt = 1; /* 2: the host has looked, and it is still masked */
+    }
     if (b->flags & EM_BLOCK_EDGE) {
         if (!face->pass_edge) return halt(face, EM_EDGE, address, size);
         face->pass_edge = 0;

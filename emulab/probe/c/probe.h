@@ -62,7 +62,7 @@ typedef struct em_probe {
     uint64_t instructions, stall_q8, unresolved, entered;
     uint32_t reason, stop_address, stop_size, exception;
     uint32_t request;         /* set by the host: 1 stop before the next block, 2 before the one after it */
-    uint32_t interrupt;       /* set by the host: an interrupt is pending but masked */
+    uint32_t interrupt;       /* set by the host: 1 an interrupt is pending but masked, 2 and was just looked at */
     uint32_t pass_edge;       /* set by the host: the marked block at stop_address was seen, run it */
     uint32_t blocks;          /* how many the table holds */
     uint32_t current;         /* index of the block last entered, UINT32_MAX for none */

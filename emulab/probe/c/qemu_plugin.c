@@ -37,7 +37,7 @@ typedef struct insn {
     uint32_t base, span; /* accesses that `hits` counts: [base, base+span) */
     uint64_t hits;
     struct tb *tb;
-    uint32_t address, index;
+    uint32_t address, index, bytes;
     uint32_t access_bytes; /* 0 until the first access, and always where one instruction both loads and stores */
     int stores, atomic;
     uint32_t counter; /* region of [base, base+span) */
@@ -84,6 +84,8 @@ static uint32_t sent_room;
 static const tb *current_tb;
 static block *current, *rest; /* what runs; what a split left to run */
 static uint32_t expected;     /* where control falls through to */
+static block *branched_from;  /* the block whose branch led to the current one, else NULL */
+static uint64_t before_q8, before_stall_q8; /* totals before the current one was entered */
 static block **touched;       /* blocks and instructions with counts to settle */
 static size_t touched_count, touched_room;
 static insn *active;
@@ -209,6 +211,7 @@ static void touch(block *b) {
 static void enter_probe(block *b) {
     /* Left elsewhere than by a branch: an exception was taken. */
     if (current && !current->branches && expected != b->address) em_probe_break(probe, 0);
+    before_q8 = probe->cycles_q8, before_stall_q8 = probe->stall_q8;
     em_probe_enter(probe, translate(b->address), b->size);
     current = b;
     expected = b->end;
@@ -217,16 +220,19 @@ static void enter_probe(block *b) {
 static inline void enter(block *b) {
     block *from = current;
     if (probe->memory) {
+        branched_from = from && from->branches && b->address != expected ? from : NULL;
         enter_probe(b);
         return;
     }
     if (!b->touched) touch(b);
     b->count++;
+    branched_from = NULL;
     if (b->address == expected) {
         b->sequential++;
     } else if (from && from->branches) {
         if (!from->touched) touch(from);
         from->taken++;
+        branched_from = from;
     }
     current = b;
     expected = b->end;
@@ -269,20 +275,26 @@ static int split(uint32_t index) {
 }
 
 /* An edge just before the running instruction. Before the first of a block the counts are sent as if it had not been
- * entered, but for the branch to it. */
+ * entered: the branch that led there comes after the edge. */
 static void edge_before(const insn *i, uint32_t id, uint32_t value) {
-    if (i->address == current->address) {
-        settle();
-        probe->count[current->index]--, probe->instructions -= current->instructions;
-        probe->cycles_q8 -= current->cycles_q8;
+    if (i->address != current->address) {
+        int more = split(i->index);
         send_edge(EDGE, id, value);
-        probe->count[current->index]++, probe->instructions += current->instructions;
-        probe->cycles_q8 += current->cycles_q8;
+        if (more) enter(rest);
         return;
     }
-    int more = split(i->index);
+    settle();
+    uint64_t cycles_q8 = probe->memory ? probe->cycles_q8 - before_q8 : current->cycles_q8;
+    uint64_t stall_q8 = probe->memory ? probe->stall_q8 - before_stall_q8 : 0, branch_q8 = 0;
+    block *from = branched_from;
+    if (from && !probe->memory) branch_q8 = from->taken_q8 + current->entry_q8, cycles_q8 += branch_q8;
+    probe->count[current->index]--, probe->instructions -= current->instructions;
+    probe->cycles_q8 -= cycles_q8, probe->stall_q8 -= stall_q8, probe->branches_q8[current->index] -= branch_q8;
+    if (from) probe->taken[from->index]--;
     send_edge(EDGE, id, value);
-    if (more) enter(rest);
+    if (from) probe->taken[from->index]++;
+    probe->count[current->index]++, probe->instructions += current->instructions;
+    probe->cycles_q8 += cycles_q8, probe->stall_q8 += stall_q8, probe->branches_q8[current->index] += branch_q8;
 }
 
 /* Before an instruction that sleeps. (QEMU's own idle callbacks do not come under -icount.) QEMU leaves the TB there. */
@@ -374,25 +386,34 @@ static size_t code_of(const struct qemu_plugin_insn *q, uint8_t *to, size_t size
 #endif
 }
 
-static int is_wfi(const uint8_t *code, size_t size) {
+static int is_wfi(const uint8_t *code, uint32_t size) {
     return riscv ? size == 4 && !memcmp(code, "\x73\x00\x50\x10", 4) : size == 2 && !memcmp(code, "\x30\xbf", 2);
+}
+
+/* Bytes of an instruction, from its first halfword. (QEMU's own size counts a halfword too many at the end of a page, where
+ * it has looked at what follows.) */
+static uint32_t length_of(const uint8_t *code) {
+    if (riscv) return (code[0] & 3) == 3 ? 4 : 2;
+    return code[1] >> 3 >= 0x1D ? 4 : 2;
 }
 
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
     (void)id;
     size_t n = qemu_plugin_tb_n_insns(q), size = 0;
-    for (size_t k = 0; k < n; k++) size += qemu_plugin_insn_size(qemu_plugin_tb_get_insn(q, k));
     if (!n) return;
-    tb *t = must(malloc(sizeof *t + size));
+    tb *t = must(malloc(sizeof *t + n * 4 + 16));
     insn *list = must(calloc(n, sizeof *list));
     t->insns = list, t->instructions = (uint32_t)n;
-    size_t at = 0;
     for (size_t k = 0; k < n; k++) {
         struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
+        uint8_t *code = t->code + size;
         list[k].tb = t, list[k].index = (uint32_t)k;
         list[k].address = (uint32_t)qemu_plugin_insn_vaddr(qi);
-        at += code_of(qi, t->code + at, qemu_plugin_insn_size(qi));
-        list[k].atomic = riscv && (t->code[at - qemu_plugin_insn_size(qi)] & 0x7F) == 0x2F;
+        size_t all = qemu_plugin_insn_size(qi);
+        code_of(qi, code, all < 8 ? all : 8);
+        list[k].bytes = length_of(code);
+        list[k].atomic = riscv && (code[0] & 0x7F) == 0x2F;
+        size += list[k].bytes;
     }
     t->block = find_block(list[0].address, (uint32_t)size, (uint32_t)n, list[n - 1].address, t->code);
     qemu_plugin_register_vcpu_tb_exec_cb(q, on_block, QEMU_PLUGIN_CB_NO_REGS, t);
@@ -404,7 +425,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
                 break;
             }
         }
-        if (is_wfi(t->code + (list[k].address - list[0].address), qemu_plugin_insn_size(qi))) {
+        if (is_wfi(t->code + (list[k].address - list[0].address), list[k].bytes)) {
             qemu_plugin_register_vcpu_insn_exec_cb(qi, on_sleep, QEMU_PLUGIN_CB_NO_REGS, &list[k]);
         }
         if (count_memory) {
