@@ -151,7 +151,7 @@ def open_session(loaded: LoadedScenario, job: Job) -> Session:
     built.image.check_fits(build_platform)
     measure = loaded.scenario.measure
     options = SessionOptions(
-        windows=windows(measure), profile=measure.profile, seed=loaded.scenario.seed, argument=job.argument
+        windows=windows(measure, built.image), profile=measure.profile, seed=loaded.scenario.seed, argument=job.argument
     )
     return backend.open(build_platform, built.image, options)
 

@@ -69,7 +69,7 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     from emulab.dut import DutClient
 
     options = SessionOptions(
-        windows=(*windows(plan.measure), *layer_windows(plan)),
+        windows=(*windows(plan.measure, plan.image), *layer_windows(plan)),
         profile=plan.measure.profile,
         seed=plan.seed,
         output=folder,
@@ -93,11 +93,18 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     )
 
 
-def windows(measure: Measure) -> tuple[Any, ...]:
-    """The DUT's own window, and those of the scenario."""
+def windows(measure: Measure, image: Image) -> tuple[Any, ...]:
+    """The inference window and those of the scenario.
+
+    Our own firmware marks its inferences (``emulab.h``); of any other image it is what the DUT itself times, from the
+    timestamp after ``m-infer-start`` to the next one.
+    """
     from emulab.model.scenario import Window
 
-    inference = Window.model_validate({"name": INFERENCE_WINDOW, "from": TIMESTAMP_START, "to": TIMESTAMP_STOP})
+    start, stop = TIMESTAMP_START, TIMESTAMP_STOP
+    if f"emulab_marker_{INFERENCE_WINDOW}.begin" in image.symbols:
+        start, stop = f"marker:{INFERENCE_WINDOW}.begin", f"marker:{INFERENCE_WINDOW}.end"
+    inference = Window.model_validate({"name": INFERENCE_WINDOW, "from": start, "to": stop})
     return (inference, *measure.windows)
 
 
