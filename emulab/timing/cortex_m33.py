@@ -24,20 +24,20 @@ class CortexM33(ThumbModel):
         "load_use": Parameter(1, "wait of an instruction that uses the load before it", 0, 3, free=True),
         "load_address_use": Parameter(1, "wait where that use forms an address", 0, 4, free=True),
         "alu_address_use": Parameter(0, "wait for an address made by the instruction before", 0, 2, free=True),
-        "multiply_use": Parameter(0, "wait of an instruction that uses the product before it", 0, 3, free=True),
+        "multiply_use": Parameter(1, "wait of an instruction that uses the product before it", 0, 3, free=True),
         "accumulate_use": Parameter(0, "the same where the use is as accumulator", 0, 3, free=True),
-        "multiply_long": Parameter(1, "SMULL, UMLAL and the like", 1, 4, free=True),
+        "multiply_long": Parameter(2, "SMULL, UMLAL and the like", 1, 4, free=True),
         "store_after_load": Parameter(0, "bus turn-round between a load and a store after it", 0, 1, free=True),
         "load_after_store": Parameter(0, "and between a store and a load after it", 0, 1, free=True),
-        "multiple": Parameter(1, "LDM, STM, PUSH, POP: this plus one per register", 0, 3, free=True),
+        "multiple": Parameter(0, "LDM, STM, PUSH, POP: this plus one per register", 0, 3, free=True),
         "double": Parameter(2, "LDRD, STRD", 1, 4, free=True),
         "refill_direct": Parameter(1, "taken branch to an address in the instruction", 0, 4, free=True),
         "refill_indirect": Parameter(2, "branch to an address in a register, or loaded", 0, 5, free=True),
         "entry_wide_unaligned": Parameter(1, "more when the target straddles two words", 0, 3, free=True),
         "wide_unaligned_run": Parameter(
-            0, "a run of three or more 32-bit instructions that straddle words", 0, 2, free=True
+            0.2, "a run of three or more 32-bit instructions that straddle words", 0, 2, free=True
         ),
-        "pair_saving": Parameter(1, "cycles saved where two 16-bit instructions issue together", 0, 1, free=True),
+        "pair_saving": Parameter(0.5, "cycles saved where two 16-bit instructions issue together", 0, 1, free=True),
         "pair_memory": Parameter(1, "one of the pair may be a load or store: 0 no, 1 yes", 0, 1),
         "pair_branch": Parameter(0, "the second of the pair may be a branch: 0 no, 1 yes", 0, 1),
         "pair_aligned": Parameter(0, "both must lie in one word: 0 no, 1 yes", 0, 1),
@@ -48,6 +48,10 @@ class CortexM33(ThumbModel):
         "fpu_divide": Parameter(14, "VDIV, VSQRT", 1, 20),
         "barrier": Parameter(4, "DMB, DSB, ISB", 0, 32),
         "system": Parameter(2, "MRS, MSR, CPS", 1, 16),
+        "fetch_ahead": Parameter(2, "how far the fetch unit runs ahead of execution", 0, 8),
+        "other_bus": Parameter(
+            1, "load next to an access on the core's other data bus: the two do not overlap", 0, 2, free=True
+        ),
         "unaligned": Parameter(1, "an access across the boundary", 0, 4),
         "unaligned_boundary": Parameter(4, "bytes between boundaries that an access may not cross for free", 4, 8),
         "data_step": Parameter(2, "mean time between data accesses of a block, for what overlaps with them", 1, 8),

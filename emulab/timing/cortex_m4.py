@@ -28,6 +28,13 @@ COMMON = {
     "divide": Parameter(6, "SDIV and UDIV, 2 to 12 with early termination: the mean", 2, 12, free=True),
     "barrier": Parameter(4, "DMB, DSB, ISB"),
     "system": Parameter(2, "MRS, MSR, CPS"),
+    "wide_unaligned_load": Parameter(
+        0.5, "each load in a run of three or more 32-bit instructions that straddle words", 0, 2, free=True
+    ),
+    "fetch_ahead": Parameter(2, "how far the fetch unit runs ahead of execution (three words of buffer)", 0, 8),
+    "other_bus": Parameter(
+        1, "load next to an access on the core's other data bus: the two do not overlap", 0, 2, free=True
+    ),
     "unaligned": Parameter(1, "each further part an unaligned access is split into (DDI0439B 3.3.2)"),
     "data_step": Parameter(2, "mean time between data accesses of a block, for what overlaps with them", 1, 8),
 }
@@ -114,6 +121,8 @@ class CortexM4(ThumbModel):
             run = run + 1 if wide_at_halfword(i) else 0
             if run == 3:
                 cost += p["wide_unaligned_run"]
+            if run >= 3 and i.is_load:
+                cost += p["wide_unaligned_load"]
             cycles.append(cost)
             previous = i
         entry = p["entry_wide_unaligned"] if instructions and wide_at_halfword(instructions[0]) else 0.0

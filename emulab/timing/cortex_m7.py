@@ -64,7 +64,7 @@ class CortexM7(ThumbModel):
         shifts_b = second.shifted or b == "shift"
         if shifts_a and shifts_b:
             return False
-        if first.is_store and second.is_memory or first.is_memory and second.is_store:
+        if (first.is_store and second.is_memory) or (first.is_memory and second.is_store):
             return False
         if first.is_memory and second.is_memory:  # two loads: both of one word
             return a == b == "load"

@@ -19,7 +19,8 @@ from emulab.timing.base import Q8
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
-VERSION = 1
+VERSION = 2
+HEADER_WORDS = 20
 CONTROL = {"always": 0, "instruction": 1, "data": 2}
 REPLACEMENT = {"lru": 0, "round-robin": 1, "random": 2, "plru": 3}
 FILL = {"sector": 0, "line": 1, "line-blocking": 2}
@@ -47,6 +48,7 @@ class Device(Schema):
     prefetch: Literal["none", "off", "on"] = Field(
         default="none", description="next-line prefetch: absent, or its state after reset"
     )
+    prefetch_data: bool = Field(default=False, description="data reads start a prefetch too, not only fetches")
     buffers: Literal[0, 1, 2] = Field(
         default=1, description="output lines kept: none, one for all, or one each for code and data"
     )
@@ -89,6 +91,10 @@ class Route(Schema):
     fetch: str = ""
     read: str = ""
     write: str = ""
+    bus: str = Field(
+        default="",
+        description="bus of the core that data accesses take: dcode, system, ...; each memory is a slave of it",
+    )
     fetch_cycles: float = Field(default=0, ge=0, description="per 32-bit word fetched")
     read_cycles: float = Field(default=0, ge=0)
     write_cycles: float = Field(default=0, ge=0)
@@ -103,6 +109,10 @@ class MemorySystem(Schema):
     devices: dict[str, Device] = Field(default={})
     caches: dict[str, Cache] = Field(default={})
     routes: dict[str, Route] = Field(default={})
+    other_slave_cycles: float = Field(
+        default=0, ge=0, description="first data access to another memory on the same bus: the bus matrix hands over"
+    )
+    assumed: bool = False
     source: str = ""
 
 
@@ -150,7 +160,8 @@ def memory_config(platform: Platform, clock_hz: float | None = None) -> array[in
 
     regions: list[int] = []
     count = 0
-    for name, memory in platform.soc.memories.items():
+    buses = ["", *dict.fromkeys(route.bus for route in system.routes.values() if route.bus)]
+    for slave, (name, memory) in enumerate(platform.soc.memories.items()):
         route = system.routes.get(name, Route())
         bases = [memory.base, *memory.aliases]
         for alias in platform.soc.aliases:
@@ -162,14 +173,14 @@ def memory_config(platform: Platform, clock_hz: float | None = None) -> array[in
             regions += [base & 0xFFFFFFFF, min(memory.size_bytes, 0xFFFFFFFF), memory.base & 0xFFFFFFFF]
             regions += [unit(getattr(route, k), f"routes.{name}.{k}") for k in ("fetch", "read", "write")]
             regions += [_q8(route.fetch_cycles), _q8(route.read_cycles), _q8(route.write_cycles)]
-            regions.append(_q8(route.store_hold_cycles))
+            regions += [_q8(route.store_hold_cycles), buses.index(route.bus), slave]
             count += 1
     for name in system.routes:
         if name not in platform.soc.memories:
             raise InputError.at(where, f"routes.{name}", f"no memory {name!r} in soc.memories")
     if count > 32 or len(system.caches) > 16 or len(system.devices) > 16:
         raise InputError(f"{where}: more than 32 memory ranges, 16 caches or 16 devices")
-    words = _header(load_timing(platform), count, len(system.caches), len(system.devices)) + regions
+    words = _header(load_timing(platform), system, count) + regions
     for name, cache in system.caches.items():
         words += _cache_words(name, cache, unit(cache.behind, f"caches.{name}.behind"), where)
     for name, device in system.devices.items():
@@ -177,15 +188,16 @@ def memory_config(platform: Platform, clock_hz: float | None = None) -> array[in
     return array("I", words)
 
 
-def _header(timing: Any, regions: int, caches: int, devices: int) -> list[int]:
+def _header(timing: Any, system: MemorySystem, regions: int) -> list[int]:
     """Header words: what of the pipeline model shows at run time (unaligned accesses, branch prediction)."""
     p: dict[str, float] = getattr(timing, "p", {})
-    words = [VERSION, regions, caches, devices]
+    words = [VERSION, regions, len(system.caches), len(system.devices)]
     words += [UNALIGNED[getattr(timing, "unaligned", "none")], int(p.get("unaligned_boundary", 4))]
     words += [_q8(p.get("unaligned", 0)), _q8(p.get("data_step", 2))]
     words += [int(p.get("btb_entries", 0)), int(p.get("branch_counters", 0)), int(p.get("branch_history", 0))]
-    words += [_q8(p.get("mispredict", 0)), _q8(p.get("btb_miss", 0)), int(p.get("return_stack", 0)), 0, 0]
-    return words
+    words += [_q8(p.get("mispredict", 0)), _q8(p.get("btb_miss", 0)), int(p.get("return_stack", 0))]
+    words += [_q8(p.get("fetch_ahead", 0)), _q8(p.get("other_bus", 0)), _q8(system.other_slave_cycles)]
+    return words + [0] * (HEADER_WORDS - len(words))
 
 
 def _cache_words(name: str, cache: Cache, behind: int, where: str) -> list[int]:
@@ -232,5 +244,5 @@ def _device_words(name: str, device: Device, clock_hz: float | None) -> list[int
         int(device.prefetch == "on"),
         device.buffers,
         _q8(device.write_cycles),
-        0,
+        int(device.prefetch_data),
     ]
