@@ -18,7 +18,7 @@ from emulab.model.base import Schema, validate
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
-STACK_PATTERN = 0xC5C5C5C5
+STACK_PATTERN = 0x3CC35AA5
 """What the start-up code paints unused stack with; also the value of the symbol ``emulab_stack_pattern``."""
 
 UART_DRIVERS = {
@@ -305,8 +305,12 @@ GROUPS = ("model", "kernel", "libc")
 
 
 def linker_script(regions: tuple[Region, Region], stack_bytes: int) -> str:
-    """The linker script. The stack lies at the low end of RAM: overflowing it leaves the memory and faults."""
+    """The linker script. The stack lies at the low end of RAM: overflowing it leaves the memory and faults.
+
+    It is no section, so that the image's footprint is what the program fills; *stack_bytes* is a multiple of 16.
+    """
     flash, ram = regions
+    stack_high = ram.base + stack_bytes
     grouped = "\n".join(
         f"  .{kind}.{group} : {{ *__{group}__*.o(.{kind} .{kind}.*{extra}) . = ALIGN(4); }} > FLASH"
         for group in GROUPS
@@ -318,8 +322,10 @@ ENTRY(emulab_reset)
 MEMORY
 {{
   FLASH (rx) : ORIGIN = 0x{flash.base:08X}, LENGTH = {flash.size_bytes}
-  RAM (rwx) : ORIGIN = 0x{ram.base:08X}, LENGTH = {ram.size_bytes}
+  RAM (rwx) : ORIGIN = 0x{stack_high:08X}, LENGTH = {max(ram.size_bytes - stack_bytes, 0)}
 }}
+emulab_stack_low = 0x{ram.base:08X};
+emulab_stack_high = 0x{stack_high:08X};
 emulab_stack_pattern = 0x{STACK_PATTERN:08X};
 SECTIONS
 {{
@@ -327,14 +333,6 @@ SECTIONS
 {grouped}
   .text : {{ *(.text .text.*) . = ALIGN(4); }} > FLASH
   .rodata : {{ *(.rodata .rodata.* .srodata .srodata.*) . = ALIGN(8); }} > FLASH
-  .stack (NOLOAD) :
-  {{
-    . = ALIGN(16);
-    emulab_stack_low = .;
-    . = . + {stack_bytes};
-    . = ALIGN(16);
-    emulab_stack_high = .;
-  }} > RAM
   .data : ALIGN(8)
   {{
     emulab_data_start = .;

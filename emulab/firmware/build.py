@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RUNTIME = Path(__file__).parent / "runtime"
 PROFILE = "emulab DUT firmware 1"
+_INTERRUPT_HANDLERS = ("emulab_uart_interrupt", "emulab_timer_interrupt", "emulab_trap_entry")
 
 InputFormat = Literal["tensor", "uint8", "float32"]
 _FORMATS: dict[str, InputFormat] = {"ic01": "uint8", "vww01": "uint8", "ad01": "float32"}
@@ -156,8 +157,9 @@ def _check(options: BuildOptions, platform: Platform) -> None:
     ):
         if value not in known:
             raise InputError(f"build.{name}: expected one of {', '.join(known)}, found {value!r}")
-    if not isinstance(options.stack_bytes, int) or not 512 <= options.stack_bytes <= 1 << 20:
-        raise InputError(f"build.stack_bytes: expected 512 to {1 << 20}, found {options.stack_bytes!r}")
+    stack = options.stack_bytes
+    if not isinstance(stack, int) or not 512 <= stack <= 1 << 20 or stack % 16:
+        raise InputError(f"build.stack_bytes: expected a multiple of 16 from 512 to {1 << 20}, found {stack!r}")
     if options.baud is not None and not 300 <= options.baud <= 10_000_000:
         raise InputError(f"build.baud: expected 300 to 10000000, found {options.baud!r}")
     if options.mode == "energy" and "timestamp" not in platform.board.firmware:
@@ -192,7 +194,7 @@ def _key(model: Path, platform: Platform, options: BuildOptions, toolchain: str)
         json.dumps(spec_summary(platform), sort_keys=True, default=str),
         toolchain,
         emulab.__version__,
-        *(here / name for name in ("build.py", "board.py", "toolchain.py")),
+        *(here / name for name in ("build.py", "board.py", "toolchain.py", "stack.py")),
         *(part for p in sources for part in (p.relative_to(here).as_posix(), p)),
     ]
 
@@ -256,6 +258,7 @@ def _build(
     for unneeded in objects:
         unneeded.unlink(missing_ok=True)
     described = {
+        "static_stack_bytes": _static_stack(load_image(elf), platform),
         "layers": [dataclasses.asdict(layer) for layer in generated.layers],
         "inputs": [dataclasses.asdict(t) for t in generated.inputs],
         "outputs": [dataclasses.asdict(t) for t in generated.outputs],
@@ -266,6 +269,16 @@ def _build(
         "toolchain": version,
     }
     (folder / "firmware.json").write_text(json.dumps(described, indent=1, default=int) + "\n")
+
+
+def _static_stack(image: Image, platform: Platform) -> int | None:
+    from emulab.firmware.stack import StackUnknown, static_stack
+
+    handlers = [name for name in _INTERRUPT_HANDLERS if name in image.symbols]
+    try:
+        return static_stack(image, interrupts=handlers, fpu=platform.core.fpu != "none")
+    except StackUnknown:
+        return None
 
 
 def _baud(platform: Platform, options: BuildOptions) -> int:
@@ -305,7 +318,7 @@ def _jobs(
     defines = tuple(generated.defines.items())
     # our own formatting everywhere: a hosted printf would bring a heap with it
     rename = (("snprintf", "emulab_snprintf"), ("vsnprintf", "emulab_vsnprintf"))
-    optimise = f"-{options.optimise}"
+    optimise, small = f"-{options.optimise}", "-Os"
     include = (folder, RUNTIME, RUNTIME / "port", RUNTIME / "dut", *generated.include_dirs, *headers)
 
     def job(source: Path, group: str, flags: tuple[str, ...], define: tuple[tuple[str, str], ...] = ()) -> CompileJob:
@@ -318,9 +331,12 @@ def _jobs(
     names = port_sources(platform, firmware_spec(platform))
     own = [folder / "emulab_init.c", *(RUNTIME / "port" / name for name in names)]
     own += [RUNTIME / "dut" / name for name in ("commands.c", "inference.c")]
-    jobs += [job(source, "runtime", (optimise,), rename) for source in own]
+    # what runs between the timestamps is the model and its mathematics; everything else is built for size
+    jobs += [job(source, "runtime", (small,), rename) for source in own]
     library = sorted(libc.glob("*.c")) if own_libc else [libc / "format.c"]
-    jobs += [job(source, "libc", (optimise, "-fno-builtin"), rename) for source in library]
+    fast = ("math.c", "transcendental.c")
+    for source in library:
+        jobs.append(job(source, "libc", (optimise if source.name in fast else small, "-fno-builtin"), rename))
     return jobs
 
 
@@ -366,11 +382,11 @@ def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> 
         input_bytes=described["input_bytes"],
         flash_by_section=by_section,
         flash_bytes=image.size_bytes,
-        ram_bytes=sum(s.size for s in image.sections if s.kind in ("data", "bss") and s.name != ".stack"),
+        ram_bytes=sum(s.size for s in image.sections if s.kind in ("data", "bss")),
         arena_bytes=described["arena_bytes"],
         weight_bytes=described["weight_bytes"],
         stack_bytes=options.stack_bytes,
-        static_stack_bytes=None,
+        static_stack_bytes=described["static_stack_bytes"],
         baud=_baud(platform, options),
         toolchain=described["toolchain"],
     )

@@ -39,6 +39,8 @@ _COMMON_FLAGS = (
     "-fno-stack-protector",
     "-fno-unwind-tables",
     "-fno-asynchronous-unwind-tables",
+    # a jump through a table looks like a call through a pointer, which hides the depth of the stack (stack.py)
+    "-fno-jump-tables",
     "-g0",
     "-Wall",
     "-Wextra",

@@ -73,8 +73,10 @@ def test_flash_begins_where_the_core_boots() -> None:
     flash, ram = memory_regions(platform, firmware_spec(platform))
     assert (flash.base, flash.size_bytes) == (0x20010000, 0x3F0000)
     assert (ram.base, ram.size_bytes) == (0x80000000, 16384)
-    script = linker_script((flash, ram), 1000)
-    assert "ORIGIN = 0x20010000, LENGTH = 4128768" in script and "ORIGIN = 0x80000000, LENGTH = 16384" in script
+    script = linker_script((flash, ram), 1008)
+    assert "ORIGIN = 0x20010000, LENGTH = 4128768" in script
+    # data begins where the stack ends
+    assert "ORIGIN = 0x800003F0, LENGTH = 15376" in script and "emulab_stack_high = 0x800003F0" in script
 
 
 def test_init_steps_become_register_accesses_in_order() -> None:
