@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from emulab.backends.base import Availability, Capability, SessionOptions
 from emulab.backends.qemu import install, machines
@@ -118,7 +118,7 @@ def _open(
     faults = fault_handlers(machine, image)
     edges = [(i, address & ~1, partner, armed) for i, (address, partner, armed) in enumerate(tracker.addresses)]
     edges += [(FAULT_EDGE + i, address, -1, True) for i, address in enumerate(faults)]
-    memsim, counters = memory_simulator(platform, timing)
+    memsim, costs, counters = memory_simulator(platform)
     configuration = PluginConfiguration(
         regions=machines.memory_ranges(machine),
         uarts=machines.uart_of(machine),
@@ -126,6 +126,7 @@ def _open(
         uart_delays=machines.uart_delays(machine, qemu.version),
         count_memory=options.profile,
         memsim=memsim,
+        memories_cost=costs,
         moved=machines.moved_memories(machine, platform) if machine.name != platform.name and memsim else [],
     )
     counts = Counts(timing, platform.board.clock_hz, configuration.region_names, counters)
@@ -162,21 +163,20 @@ def plugin_flags(qemu: install.Qemu) -> list[str]:
     return [*flags, "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else flags
 
 
-def memory_simulator(platform: Platform, timing: Any) -> tuple[list[int], list[str]]:
-    """Configuration words of the memory simulator and the names of its counters; empty where memories cost nothing."""
+def memory_simulator(platform: Platform) -> tuple[list[int], bool, list[str]]:
+    """Configuration words of the memory simulator, whether memories (or a branch predictor) cost anything beyond
+    misaligned accesses, and the names of its counters; all empty where nothing can stall."""
+    from emulab.probe.core import ProbeCore
     from emulab.timing.memory import memory_config
 
     words = list(memory_config(platform, platform.board.clock_hz))
-    dynamic = any(words[i] for i in (2, 3, 8, 9, 13)) or words[4]
-    routes = platform.soc.memory_system.get("routes")
-    if not dynamic and not routes:
-        return [], []
-    del timing
-    from emulab.probe.core import ProbeCore
-
+    system = platform.soc.memory_system
+    costs = any(system.get(key) for key in ("devices", "caches", "routes")) or any(words[8:14])
+    if not costs and not words[4]:
+        return [], False, []
     probe = ProbeCore(words)
     try:
-        return words, list(probe.memory_counters())
+        return words, costs, list(probe.memory_counters())
     finally:
         probe.close()
 

@@ -144,6 +144,9 @@ class PluginConfiguration:
     """whether the UART sends later than it is stored to"""
     count_memory: bool = True
     memsim: Sequence[int] = ()
+    """configuration of the memory simulator"""
+    memories_cost: bool = False
+    """False: nothing but misaligned accesses can stall"""
     moved: Sequence[tuple[int, int, int]] = ()
     """(base, size, base on the timed platform)"""
 
@@ -153,9 +156,9 @@ class PluginConfiguration:
 
     def text(self) -> str:
         lines = [f"uart_delays {int(self.uart_delays)}", f"count_memory {int(self.count_memory)}"]
-        lines += [f"memsim {word:x}" for word in self.memsim]
+        lines += [f"memory {word:x}" for word in self.memsim]
         if self.memsim:
-            lines.append("memsim end")
+            lines.append(f"simulate {int(self.memories_cost)}")
         lines += [f"moved {base:x} {size:x} {(to - base) & 0xFFFFFFFF:x}" for base, size, to in self.moved]
         lines.append("region 0 fffff000 0 1")
         for index, ranges in enumerate(self.regions.values()):

@@ -36,6 +36,7 @@ typedef struct block {
 typedef struct insn {
     uint32_t base, span; /* accesses that `hits` counts: [base, base+span) */
     uint64_t hits;
+    uint32_t misaligned; /* address bits that send an access the long way */
     struct tb *tb;
     uint32_t address, index, bytes;
     uint32_t access_bytes; /* 0 until the first access, and always where one instruction both loads and stores */
@@ -75,6 +76,7 @@ static struct {
     uint32_t base, size, offset;
 } moved[MAX_UARTS * 4]; /* addresses as the timed platform has them, where the machine's map is another one */
 static unsigned moved_count;
+static em_memsim *misaligned; /* asked about misaligned accesses only, where nothing else of a memory costs */
 static uint32_t *memory_config;
 static size_t memory_words;
 
@@ -148,7 +150,8 @@ static void settle(void) {
 static void send_edge(uint32_t type, uint32_t id, uint32_t value) {
     settle();
     uint64_t counters[64];
-    size_t n = probe->memory ? em_counters(probe->memory, counters, 64) : 0;
+    const em_memsim *memory = probe->memory ? probe->memory : misaligned;
+    size_t n = memory ? em_counters(memory, counters, 64) : 0;
     if (n > 64) n = 64;
     link_begin(type);
     link_word(id), link_word(value), link_word(idles), link_word(input_late());
@@ -360,7 +363,13 @@ static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t addre
         return;
     }
     em_probe_access(probe, translate(i->address), translate(address), bytes, i->stores);
+    if (misaligned && bytes > 1 && address & (bytes - 1)) {
+        uint64_t stall_q8 = (uint64_t)em_data(misaligned, translate(i->address), translate(address), bytes, i->stores) << 8;
+        probe->cycles_q8 += stall_q8, probe->stall_q8 += stall_q8;
+        probe->stalls_q8[current->index] += stall_q8;
+    }
     if (probe->memory || i->atomic || i->span) return;
+    i->misaligned = misaligned ? bytes - 1 : 0;
     for (unsigned m = 0; m < memory_count; m++) {
         if (address - memories[m].base >= memories[m].size) continue;
         i->base = memories[m].base, i->span = memories[m].size, i->counter = memories[m].counter;
@@ -371,7 +380,7 @@ static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t addre
 static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *user) {
     (void)vcpu;
     insn *i = user;
-    if ((uint32_t)vaddr - i->base < i->span) i->hits++;
+    if ((uint32_t)vaddr - i->base < i->span && !(vaddr & i->misaligned)) i->hits++;
     else access_elsewhere(i, info, (uint32_t)vaddr);
 }
 
@@ -468,11 +477,13 @@ static int configure(const char *line) {
         count_memory = a;
     } else if (sscanf(line, "moved %x %x %x", &a, &b, &c) == 3 && moved_count < sizeof moved / sizeof *moved) {
         moved[moved_count].base = a, moved[moved_count].size = b, moved[moved_count++].offset = c;
-    } else if (sscanf(line, "memsim %x", &a) == 1) {
+    } else if (sscanf(line, "memory %x", &a) == 1) {
         memory_config = must(realloc(memory_config, (memory_words + 1) * sizeof *memory_config));
         memory_config[memory_words++] = a;
-    } else if (!strncmp(line, "memsim end", 10)) {
-        probe->memory = must(em_new(memory_config, memory_words));
+    } else if (sscanf(line, "simulate %u", &a) == 1) {
+        em_memsim *memory = must(em_new(memory_config, memory_words));
+        if (a) probe->memory = memory;
+        else misaligned = memory;
     } else {
         return 0;
     }
