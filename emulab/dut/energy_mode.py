@@ -115,7 +115,8 @@ def place(windows: list[MeasuredWindow], trace: CurrentTrace) -> tuple[list[Meas
     """Windows on the trace's clock: by the edges the monitor saw itself, else as they were timed.
 
     A monitor that watches the timestamp pin marks ``falling`` edges on its own clock, which no clock error moves; the
-    last two of each window are taken when there are two per window (plus at most boot and sync pulses before).
+    last two of each window are taken when there are two per window (plus at most boot and sync pulses before). Windows
+    that the trace does not cover are on another clock: those are found by correlation.
     """
     marks = [when for name, when in trace.marks if name == "falling"]
     if windows and len(marks) >= 2 * len(windows):
@@ -125,8 +126,25 @@ def place(windows: list[MeasuredWindow], trace: CurrentTrace) -> tuple[list[Meas
             for i, w in enumerate(windows)
         ]
         return placed, "gpio edges seen by the power monitor"
+    if not all(_covered(window, trace) for window in windows):
+        from emulab.lab.align import correlate
+
+        shift = correlate(trace.start_s, trace.step_s, trace.mean_a, [(w.start_s, w.stop_s) for w in windows])
+        if shift is not None:
+            moved = [
+                MeasuredWindow(
+                    w.index, w.start_s + shift, w.stop_s + shift, w.inferences, w.warmups, w.clock, w.results
+                )
+                for w in windows
+            ]
+            return moved, "correlation of activity and current"
     if all(window.clock == "gpio" for window in windows):
         return windows, "gpio edges seen by the backend"
     if all(window.clock == "dut" for window in windows):
         return windows, "timestamps of the DUT"
     return windows, "arrival of the DUT's lines"
+
+
+def _covered(window: MeasuredWindow, trace: CurrentTrace) -> bool:
+    end = trace.start_s + len(trace.mean_a) * trace.step_s
+    return trace.start_s - trace.step_s <= window.start_s and window.stop_s <= end + trace.step_s

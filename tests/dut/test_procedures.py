@@ -121,3 +121,34 @@ def test_energy_needs_a_meter():
     dut = FakeDut()
     with pytest.raises(ToolError, match="no power meter"):
         energy(FakeSession(dut, None), ready(dut), [b"a"], inferences=1)
+
+
+def test_energy_by_correlation_where_the_trace_has_its_own_clock():
+    dut = FakeDut(latency_us=43_500)
+    meter = FakeMeter(dut.clock)
+    session = FakeSession(dut, meter)
+    client = ready(dut)
+
+    def capture():
+        import numpy as np
+
+        from emulab.backends.base import CurrentTrace
+
+        current = np.full(20_000, 0.002)
+        for start, stop in windows:
+            current[round((start + 5) * 1e3) : round((stop + 5) * 1e3)] = 0.01
+        return CurrentTrace(100.0, 1e-3, current, voltage_v=2.0)
+
+    windows: list = []
+    meter.capture = capture
+    result, _ = energy(
+        session,
+        client,
+        [b"a"],
+        loops=3,
+        inferences=20,
+        warmups=3,
+        on_window=lambda w: windows.append((w.start_s, w.stop_s)),
+    )
+    assert result.alignment == "correlation of activity and current"
+    assert result.energy_per_inference_j == pytest.approx(0.01 * 2.0 * 0.0435, rel=5e-3)
