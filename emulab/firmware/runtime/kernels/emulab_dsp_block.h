@@ -24,7 +24,7 @@ typedef struct {
 void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, int32_t low, int32_t high);
 
 #ifdef EMULAB_DSP_NATIVE
-/* For the two fast requantisation modes and act_min = -128. */
+/* For the two fast requantisation modes, act_min = -128 and act_max >= 0: `above` must fit a signed byte. */
 void emulab_dsp_block_fast(const emulab_dsp_block *b);
 void emulab_dsp_block_fast_relu(const emulab_dsp_block *b);
 #endif
@@ -33,7 +33,7 @@ static inline void emulab_dsp_block_run(const emulab_dsp_block *b, int32_t mode,
                                         int32_t high)
 {
 #ifdef EMULAB_DSP_NATIVE
-    if (low == -128 && mode != EMULAB_REQUANT_EXACT) {
+    if (low == -128 && high >= 0 && mode != EMULAB_REQUANT_EXACT) {
         if (mode == EMULAB_REQUANT_FAST_RELU) {
             emulab_dsp_block_fast_relu(b);
         } else {
