@@ -120,6 +120,7 @@ class FirmwareSpec(Schema):
     timestamp: TimestampSpec | None = None
     mtime: MtimeSpec | None = None
     plic: PlicSpec | None = None
+    caches: bool = Field(default=False, description="turn on the core's own caches (Cortex-M7)")
     flash: str | None = Field(default=None, description="memory the code is linked to; default: where the core boots")
     ram: str | None = Field(default=None, description="memory for data and stack; default: the largest")
 
@@ -241,6 +242,8 @@ def config_header(platform: Platform, spec: FirmwareSpec, *, baud: int, extra: d
             define[f"EMULAB_UART_{name}_PIN"] = f"{pin}u"
     if spec.timer.driver == "systick":
         define["EMULAB_TIMER_SYSTICK"] = "1"
+    if spec.caches:
+        define["EMULAB_CORE_CACHES"] = "1"
     if spec.timer.unlock:
         define["EMULAB_TIMER_UNLOCK"] = "1"
     if spec.timestamp is not None:

@@ -83,6 +83,34 @@ __attribute__((section(".vectors"), used)) const vector emulab_vectors[16 + EMUL
 #endif
 };
 
+#ifdef EMULAB_CORE_CACHES
+#define SCB_CCR 0xE000ED14
+#define SCB_CCSIDR 0xE000ED80
+#define SCB_CSSELR 0xE000ED84
+#define SCB_ICIALLU 0xE000EF50
+#define SCB_DCISW 0xE000EF60
+
+/* Cortex-M7: content of the caches is undefined after reset, so they are invalidated first (DDI 0489, 5.7; DDI 0403,
+ * B2.2 and B4.8: geometry, set/way). */
+void emulab_core_start_caches(void)
+{
+    EMULAB_REGISTER(SCB_ICIALLU) = 0;
+    __asm__ volatile("dsb\n isb" ::: "memory");
+    EMULAB_REGISTER(SCB_CCR) |= 1u << 17;
+    EMULAB_REGISTER(SCB_CSSELR) = 0;
+    __asm__ volatile("dsb" ::: "memory");
+    uint32_t geometry = EMULAB_REGISTER(SCB_CCSIDR);
+    uint32_t sets = (geometry >> 13 & 0x7FFF) + 1, ways = (geometry >> 3 & 0x3FF) + 1;
+    uint32_t line = (geometry & 7) + 4, way = ways > 1 ? (uint32_t)__builtin_clz(ways - 1) : 0;
+    for (uint32_t s = 0; s < sets; s++)
+        for (uint32_t w = 0; w < ways; w++)
+            EMULAB_REGISTER(SCB_DCISW) = s << line | w << way;
+    __asm__ volatile("dsb" ::: "memory");
+    EMULAB_REGISTER(SCB_CCR) |= 1u << 16;
+    __asm__ volatile("dsb\n isb" ::: "memory");
+}
+#endif
+
 void emulab_core_start_interrupts(void)
 {
 #if __ARM_ARCH >= 7 || defined(__ARM_ARCH_8M_BASE__) || defined(EMULAB_HAS_VTOR)

@@ -30,6 +30,7 @@ void emulab_timestamp_init(void);
 void emulab_timestamp_pulse(void);
 
 /* core: Cortex-M or RISC-V */
+void emulab_core_start_caches(void); /* where the core has caches of its own and the platform wants them */
 void emulab_core_start_interrupts(void);
 uint32_t emulab_core_lock(void);          /* interrupts off; returns what unlock needs */
 void emulab_core_unlock(uint32_t state);

@@ -25,6 +25,9 @@ _Noreturn void emulab_start(void)
     for (volatile uint32_t *to = emulab_bss_start; to < emulab_bss_end;)
         *to++ = 0;
     emulab_board_init();
+#ifdef EMULAB_CORE_CACHES
+    emulab_core_start_caches();
+#endif
     emulab_timer_init();
     emulab_timestamp_init();
     emulab_console_init();
