@@ -126,6 +126,9 @@ class ReplayConsole:
             return list(self._answers[command])
         if command == "name":
             return ["m-name-dut-[recorded]"]
+        if command == "profile":
+            # A trace alone does not say which model ran.
+            return ["m-profile-[recorded]", "m-model-[]"]
         return [f"e-[Not recorded: {command}]"]
 
     def _infer(self, numbers: list[int]) -> None:

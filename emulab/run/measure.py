@@ -149,6 +149,9 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
     records: list[WindowRecord] = []
     artifacts: dict[str, str] = {}
     details: dict[str, Any] = {"dut": {"name": name, "profile": profile, "model": model}}
+    replayed = bool(getattr(session.console, "recorded", False))
+    # What was recorded on a board was measured there, though its clock is the recording's.
+    origin: Source = "modelled" if virtual and not replayed else "measured"
     window_s = None if virtual else wanted.window_s
     modes = list(wanted.modes)
     if client.mode == "energy":
@@ -158,7 +161,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         progress("performance")
         inferences = wanted.inferences if virtual else None
         found = performance(client, plan.inputs, wanted.loops, inferences, wanted.warmups, window_s)
-        kind: Source = "modelled" if virtual else "measured"
+        kind = origin
         metrics["latency_s"] = Quantity(
             value=found.latency_s,
             unit="s",
@@ -179,7 +182,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             metrics["latency_s"] = Quantity(
                 value=statistics.median(w.latency_s for w in measured_windows),
                 unit="s",
-                kind="modelled" if virtual else "measured",
+                kind=origin,
                 source=f"edges on {pin}, median over windows",
             )
             records = measured_windows
@@ -188,19 +191,15 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             outcome, trace = energy(
                 session, client, plan.inputs, wanted.loops, inferences, wanted.warmups, pin, window_s
             )
-            metrics["latency_s"] = Quantity(
-                value=outcome.latency_s, unit="s", kind="modelled" if virtual else "measured", source=outcome.alignment
-            )
+            metrics["latency_s"] = Quantity(value=outcome.latency_s, unit="s", kind=origin, source=outcome.alignment)
             metrics["energy_per_inference_j"] = Quantity(
                 value=outcome.energy_per_inference_j,
                 unit="J",
-                kind="modelled" if virtual else "measured",
+                kind=origin,
                 uncertainty=outcome.energy_uncertainty_j,
                 source=trace.source or outcome.alignment,
             )
-            metrics["power_w"] = Quantity(
-                value=outcome.power_w, unit="W", kind="modelled" if virtual else "measured", source=trace.source
-            )
+            metrics["power_w"] = Quantity(value=outcome.power_w, unit="W", kind=origin, source=trace.source)
             records = [
                 WindowRecord(
                     name=INFERENCE_WINDOW,
@@ -215,8 +214,8 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             artifacts["energy_trace"] = _write_trace(trace, folder)
             details["energy_violations"] = outcome.violations
             details["lost_samples"] = trace.lost_samples
-    recorded = getattr(session.console, "recorded", False) and session.details().get("recorded_modes", [])
-    if "accuracy" in modes and recorded and "accuracy" not in recorded:
+    recorded = session.details().get("recorded_modes", []) if replayed else []
+    if "accuracy" in modes and replayed and "accuracy" not in recorded:
         notes.append("accuracy mode was not recorded")
         modes.remove("accuracy")
     if "accuracy" in modes and plan.samples:

@@ -46,6 +46,7 @@ def test_every_recorded_trace_gives_the_published_figures(name):
     with open_session(str(path)) as session:
         client = client_of(session)
         assert client.mode == "energy"
+        assert client.profile() == ("recorded", "")
         result, trace = energy(session, client, [b"\0"], loops=5, inferences=10, warmups=1, pin="PA9")
         timed = performance(client, [b"\0"], loops=5, inferences=10, warmups=1)
         recorded = read_recording(path)
