@@ -76,8 +76,13 @@ class Inputs:
         spec = model_io(self.model)[0]
         return spec.elements * {"int8": 1, "uint8": 1, "int16": 2, "float32": 4}.get(spec.dtype, 1)
 
-    def quality(self, outputs: dict[str, list[float]]) -> tuple[dict[str, Quantity], dict[str, Any]]:
-        """Accuracy of model and golden model on the host, and agreement of the DUT's *outputs* with the host's."""
+    def quality(
+        self, outputs: dict[str, list[float]], own_firmware: bool
+    ) -> tuple[dict[str, Quantity], dict[str, Any]]:
+        """Accuracy of model and golden model on the host, and agreement of the DUT's *outputs* with the host's.
+
+        A given image (not *own_firmware*) may hold any model: only what it answered itself counts for it.
+        """
         workload = self.loaded.scenario.workload
         if workload.task in ("none", "streaming") and self.dataset is None:
             return {}, {}
@@ -87,7 +92,7 @@ class Inputs:
         metrics: dict[str, Quantity] = {}
         details: dict[str, Any] = {}
         for name, file in ((metric, self.model), (f"{metric}_golden", self.golden)):
-            if file is None:
+            if file is None or (name == metric and not own_firmware):
                 continue
             metrics[name], found = self._host(name, file)
             if found:
@@ -95,10 +100,16 @@ class Inputs:
         if outputs:
             more, counted = self._device(outputs, details.get(f"quality_{metric}", {}).get("answers", {}))
             details["quality_device"] = counted
-            if metrics.get(metric) is None or metrics[metric].value is None or counted["samples"] == len(self.dataset):
+            known = metrics.get(metric)
+            if known is None or known.value is None or counted["samples"] == len(self.dataset):
                 metrics[metric] = more.pop("device")
             more.pop("device", None)
             metrics.update(more)
+        if metric not in metrics:
+            reason = (
+                "accuracy mode was not asked for" if own_firmware else "the image answered no samples (accuracy mode)"
+            )
+            metrics[metric] = unavailable("1", reason)
         for found in details.values():
             found.pop("answers", None)
         return metrics, details

@@ -114,11 +114,12 @@ def layer_windows(plan: Plan) -> tuple[Any, ...]:
 
     if not plan.layers or not plan.measure.profile or LAYER_END not in plan.image.symbols:
         return ()
-    symbols = [layer.symbol for layer in plan.layers]
-    ends = [*symbols[1:], LAYER_END]
+    # A layer that costs nothing (a reshape in place) may have no code at all.
+    present = [(i, layer.symbol) for i, layer in enumerate(plan.layers) if layer.symbol in plan.image.symbols]
+    ends = [*(symbol for _, symbol in present[1:]), LAYER_END]
     return tuple(
         Window.model_validate({"name": f"{LAYER_WINDOW}{index}", "from": start, "to": stop})
-        for index, (start, stop) in enumerate(zip(symbols, ends, strict=True))
+        for (index, start), stop in zip(present, ends, strict=True)
     )
 
 
