@@ -257,7 +257,7 @@ class HardwareBackend:
                 notes.append(flash_image(platform, image, str(extra["flash"])))
             else:
                 notes.append("the board was not flashed: what it runs is taken on trust (give --flash)")
-            serial = SerialConsole(url, options.baud or platform.board.console.baud)
+            serial = SerialConsole(url, int(extra.get("baud") or options.baud or platform.board.console.baud))
         except BaseException:
             if monitor is not None:
                 monitor.close()

@@ -57,6 +57,10 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--flash", metavar="LOADER", help="flash loader: pyocd, openocd, stm32cubeprogrammer, jlink, ..."
     )
+    bench.add_argument("--baud", type=int, metavar="N", help="speed of the console (default: the platform's)")
+    bench.add_argument(
+        "--interface-board", action="store_true", help="the console is that of an MLPerf interface board"
+    )
     bench.add_argument("--record", type=Path, metavar="DIR", help="keep the session as a recording that replay reads")
     bench.add_argument("--renode", metavar="PATH", help="the Renode to use (default: $RENODE, renode-run, PATH)")
     bench.add_argument("--keep-resc", action="store_true", help="leave the Renode script in the run folder")
@@ -65,5 +69,5 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
 
 def bench_options(args: argparse.Namespace) -> dict[str, object]:
     """What of the bench options was given."""
-    names = ("serial", "power", "flash", "record", "renode", "keep_resc", "allow_commands")
+    names = ("serial", "power", "flash", "baud", "interface_board", "record", "renode", "keep_resc", "allow_commands")
     return {name: getattr(args, name) for name in names if getattr(args, name)}

@@ -12,8 +12,11 @@ from emulab.lab.bench.bench import Bench
 from emulab.lab.bench.imperfection import Imperfection
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emulab.firmware.image import Image
     from emulab.model.platform import Platform
+    from emulab.model.scenario import LoadedScenario
 
 IDLE_SHARE = 0.3
 """Idle current as a part of active current where nobody says it: a DUT that sleeps between commands."""
@@ -81,3 +84,21 @@ def bench_sim(platform: Platform, image: Image, options: BenchOptions | None = N
         ) as bench,
     ):
         yield bench
+
+
+def bench_image(loaded: LoadedScenario, platform: Platform, given: Path | None, base: int | None, mode: str) -> Image:
+    """The image to play: *given*, the scenario's own, or one built from its model in *mode* (performance or energy)."""
+    from emulab.firmware.image import load_image
+    from emulab.run.assets import resolve
+
+    workload = loaded.scenario.workload
+    if given is None and workload.firmware is not None:
+        given = resolve(workload.firmware, loaded.folder, f"{loaded.file}: workload.firmware")
+    if given is not None:
+        return load_image(given, base)
+    from emulab.firmware.build import BuildOptions, build
+
+    assert workload.model is not None
+    model = resolve(workload.model, loaded.folder, f"{loaded.file}: workload.model")
+    options = BuildOptions(**{"model_id": workload.mlperf_id or workload.name, **loaded.scenario.build, "mode": mode})
+    return build(model, platform, options=options).image

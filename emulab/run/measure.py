@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from emulab.errors import EmulabError
+from emulab.errors import EmulabError, ToolError
 from emulab.model.quantity import Quantity, Source, unavailable
 from emulab.model.record import Result, WindowRecord, write_text
 
@@ -145,6 +145,11 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
     profile, model = client.profile()
     notes = []
     if plan.expected_model and model and model != plan.expected_model:
+        if not virtual:
+            raise ToolError(
+                f"wrong board or firmware attached: the DUT says it runs {model!r}, the scenario expects "
+                f"{plan.expected_model!r}; attach the right one or give --flash"
+            )
         notes.append(f"the DUT says it runs {model!r}, the scenario says {plan.expected_model!r}")
     metrics: dict[str, Quantity] = {}
     records: list[WindowRecord] = []
@@ -246,8 +251,6 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
 
 def _gpio_windows(session: Session, client: DutClient, plan: Plan, pin: str) -> list[WindowRecord]:
     """Energy-mode firmware without a meter: windows between the two falling edges of its timestamp pin."""
-    from emulab.errors import ToolError
-
     windows = []
     for index in range(plan.measure.loops):
         client.load(plan.inputs[index % len(plan.inputs)])
