@@ -99,7 +99,7 @@ class Peripheral:
 class Register:
     """One 32-bit register: which bits can be written, and what else a write does."""
 
-    __slots__ = ("clear_on_one", "follows", "name", "offset", "ones", "reset", "self_clearing", "writable")
+    __slots__ = ("clear_on_one", "follows", "mirrors", "name", "offset", "ones", "reset", "self_clearing", "writable")
 
     def __init__(self, name: str, description: int | dict[str, Any]) -> None:
         given = {"offset": description} if isinstance(description, int) else dict(description)
@@ -111,10 +111,11 @@ class Register:
         self.self_clearing = int(given.pop("self_clearing", 0))
         self.ones = int(given.pop("ones", 0))
         self.follows = [(_bits(to), _bits(source)) for to, source in given.pop("follows", {}).items()]
+        self.mirrors = [(_bits(to), *_field(source)) for to, source in given.pop("mirrors", {}).items()]
         if given:
             raise InputError(
                 f"register {name}: unknown key {next(iter(given))!r}; known: offset, reset, writable, clear_on_one, "
-                "self_clearing, ones, follows"
+                "self_clearing, ones, follows, mirrors"
             )
 
     def after_write(self, old: int, written: int) -> int:
@@ -180,6 +181,8 @@ class RegisterFile(Peripheral):
             value = self._storage.get(offset & ~3, 0)
         else:
             value = self.value[found.name]
+            for (to, mask), name, (source, _) in found.mirrors:
+                value = (value & ~(mask << to)) | (((self.value[name] >> source) & mask) << to)
             reader = self._readers.get(found.name)
             if reader is not None:
                 value = reader(value)
@@ -215,6 +218,12 @@ class RegisterFile(Peripheral):
             self.value[name] |= mask
         else:
             self.value[name] &= ~mask
+
+
+def _field(text: str) -> tuple[str, tuple[int, int]]:
+    """``CR3[17:16]`` as register name and (shift, mask)."""
+    name, _, bits = text.partition("[")
+    return name, _bits(bits.rstrip("]"))
 
 
 @register("registers")

@@ -85,7 +85,7 @@ class Gpio(RegisterFile):
 
 @register("stm32-exti")
 class Exti(RegisterFile):
-    """External interrupts 0 to 15, edges of pins. ``parameters.layout``: ``pending`` (PR1) or ``edges`` (RPR1, FPR1)."""
+    """External interrupts 0 to 15, edges of pins. ``parameters.layout``: ``pending`` (PR1), ``core`` (H7) or ``edges`` (RPR1, FPR1)."""
 
     def __init__(self, machine: Machine, name: str, spec: Spec) -> None:
         edges = spec.parameters.get("layout") == "edges"
@@ -95,6 +95,11 @@ class Exti(RegisterFile):
                 "RTSR2": 0x20, "FTSR2": 0x24, "SWIER2": 0x28, "RPR2": 0x2C, "FPR2": 0x30,
                 "EXTICR1": 0x60, "EXTICR2": 0x64, "EXTICR3": 0x68, "EXTICR4": 0x6C, "LOCKR": 0x70,
                 "IMR1": 0x80, "EMR1": 0x84, "IMR2": 0x90, "EMR2": 0x94,
+            }  # fmt: skip
+        elif spec.parameters.get("layout") == "core":
+            layout = {
+                "RTSR1": 0x00, "FTSR1": 0x04, "SWIER1": 0x08, "D3PMR1": 0x0C, "RTSR2": 0x20, "FTSR2": 0x24, "SWIER2": 0x28,
+                "IMR1": 0x80, "EMR1": 0x84, "PR1": 0x88, "IMR2": 0x90, "EMR2": 0x94, "PR2": 0x98, "IMR3": 0xA0, "EMR3": 0xA4,
             }  # fmt: skip
         else:
             layout = {
