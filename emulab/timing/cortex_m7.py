@@ -13,7 +13,6 @@ from emulab.timing.thumb import FLAGS, Instruction
 
 _MULTIPLY = frozenset({"mul", "mac", "mull"})
 _FPU = frozenset({"fpu", "fpumac", "fpudiv"})
-_DSP = _MULTIPLY | {"simd"}
 _ALONE = frozenset({"div", "barrier", "system", "table", "loadm", "storem", "floadm", "fstorem", "mve", "unknown"})
 
 
@@ -23,26 +22,26 @@ class CortexM7(ThumbModel):
     name = "cortex-m7"
     unaligned = "boundary"
     PARAMETERS: ClassVar[dict[str, Parameter]] = {
-        "load_latency": Parameter(2, "load to use by data processing", 1, 5, free=True),
+        "load_latency": Parameter(1, "load to use by data processing", 1, 5, free=True),
         "load_address_latency": Parameter(3, "load to use in an address", 1, 6, free=True),
         "alu_latency": Parameter(1, "data processing to data processing", 1, 3),
         "alu_address_latency": Parameter(2, "data processing to use in an address", 1, 4, free=True),
-        "shift_operand_early": Parameter(1, "shifted operands are needed this much earlier", 0, 2),
-        "multiply_latency": Parameter(2, "multiply to use", 1, 4),
+        "shift_operand_early": Parameter(0, "shifted operands are needed this much earlier", 0, 2),
+        "multiply_latency": Parameter(3, "multiply to use", 1, 4),
         "accumulate_latency": Parameter(1, "multiply to use as accumulator", 1, 4),
         "fpu_latency": Parameter(3, "FPU arithmetic to use", 1, 6),
         "fpu_accumulate_latency": Parameter(6, "FPU multiply-accumulate to use", 1, 8),
         "fpu_divide": Parameter(16, "VDIV, VSQRT", 1, 32),
         "divide": Parameter(8, "SDIV and UDIV, 3 to 20 by operand values: the mean", 2, 20, free=True),
         "multiple_per_cycle": Parameter(2, "registers LDM and STM move in a cycle", 1, 2),
-        "taken": Parameter(0, "more for a predicted taken branch", 0, 4, free=True),
+        "taken": Parameter(1, "more for a predicted taken branch", 0, 4, free=True),
         "pair_taken": Parameter(1, "a taken branch may be the second of a pair: 0 no, 1 yes", 0, 1),
         "barrier": Parameter(8, "DMB, DSB, ISB", 0, 32),
         "system": Parameter(2, "MRS, MSR, CPS", 1, 16),
         "unaligned": Parameter(1, "an access across the boundary", 0, 4),
         "unaligned_boundary": Parameter(8, "bytes between boundaries that an access may not cross for free", 4, 8),
         "data_step": Parameter(1, "mean time between data accesses of a block, for what overlaps with them", 1, 8),
-        "mispredict": Parameter(8, "wrong prediction", 0, 16, free=True),
+        "mispredict": Parameter(10, "wrong prediction", 0, 16, free=True),
         "btb_miss": Parameter(2, "taken branch that is not in the BTAC", 0, 16, free=True),
         "btb_entries": Parameter(64, "branch target address cache", 0, 1024),
         "branch_counters": Parameter(512, "prediction counters", 0, 4096),
@@ -56,8 +55,8 @@ class CortexM7(ThumbModel):
         a, b = first.kind, second.kind
         if a in _ALONE or b in _ALONE or first.ends_block:
             return False
-        if b in _DSP:
-            return False  # DSP instructions issue from the first slot only
+        if (a in _MULTIPLY and b in _MULTIPLY) or (a == "simd" and b == "simd"):
+            return False  # one multiplier, one SIMD unit
         if (a in _FPU or a == "fpumove") and (b in _FPU or b == "fpumove"):
             return False
         shifts_a = first.shifted or a == "shift"
@@ -135,7 +134,7 @@ class CortexM7(ThumbModel):
             return 0.0 if reader.kind == "branch" else 1.0
         if writer in ("load", "loadm", "loadd", "fload", "floadm"):
             latency = p["load_address_latency"] if address else p["load_latency"]
-        elif writer in _MULTIPLY or writer == "simd":
+        elif writer in _MULTIPLY:
             latency = p["accumulate_latency"] if late and reader.kind in _MULTIPLY else p["multiply_latency"]
             if address:
                 latency += 1

@@ -19,8 +19,9 @@ from emulab.timing.base import Q8
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
-VERSION = 2
+VERSION = 3
 HEADER_WORDS = 20
+BACKING = 0xFFFF
 CONTROL = {"always": 0, "instruction": 1, "data": 2}
 REPLACEMENT = {"lru": 0, "round-robin": 1, "random": 2, "plru": 3}
 FILL = {"sector": 0, "line": 1, "line-blocking": 2}
@@ -62,7 +63,9 @@ class Device(Schema):
 class Cache(Schema):
     """A set-associative cache before a device or another cache."""
 
-    behind: str = Field(description="the device or cache it fills from")
+    behind: str = Field(
+        description="the device or later cache it fills from; `memory`: the `memory` device of the route accessed"
+    )
     size_bytes: int
     ways: int = Field(ge=1, le=256)
     line_bytes: int
@@ -91,6 +94,7 @@ class Route(Schema):
     fetch: str = ""
     read: str = ""
     write: str = ""
+    memory: str = Field(default="", description="the device behind caches that say `behind: memory`")
     bus: str = Field(
         default="",
         description="bus of the core that data accesses take: dcode, system, ...; each memory is a slave of it",
@@ -145,7 +149,7 @@ def memory_config(platform: Platform, clock_hz: float | None = None) -> array[in
 
     where = f"platform {platform.name}: soc.memory_system"
     system = validate(MemorySystem, platform.soc.memory_system, where)
-    units: dict[str, int] = {"": 0}
+    units: dict[str, int] = {"": 0, "memory": BACKING}
     for index, name in enumerate(system.caches):
         units[name] = 1 + index
     for index, name in enumerate(system.devices):
@@ -174,6 +178,7 @@ def memory_config(platform: Platform, clock_hz: float | None = None) -> array[in
             regions += [unit(getattr(route, k), f"routes.{name}.{k}") for k in ("fetch", "read", "write")]
             regions += [_q8(route.fetch_cycles), _q8(route.read_cycles), _q8(route.write_cycles)]
             regions += [_q8(route.store_hold_cycles), buses.index(route.bus), slave]
+            regions.append(unit(route.memory, f"routes.{name}.memory"))
             count += 1
     for name in system.routes:
         if name not in platform.soc.memories:

@@ -5,12 +5,12 @@
  *   HEADER  version, regions, caches, devices, unaligned mode, unaligned boundary, unaligned penalty q8, data step q8,
  *           BTB entries, counters, history bits, mispredict q8, BTB miss q8, return stack depth, fetch ahead q8,
  *           other bus q8, other slave q8, 3 reserved
- *   REGION  base, size, target base, fetch unit, read unit, write unit, fetch q8, read q8, write q8, store hold q8, bus (0: not told), slave
+ *   REGION  base, size, target base, fetch unit, read unit, write unit, fetch q8, read q8, write q8, store hold q8, bus (0: not told), slave, unit of the memory itself
  *   CACHE   name (4 words of characters), unit behind, sets, ways, line bytes, sector bytes, control, initially on,
  *           replacement, fill, miss q8, write policy, hit under miss, victim write q8, reserved
  *   DEVICE  name (4 words), line bytes, wait states, wait states set by firmware, beat q8, overhead q8, prefetch control,
  *           prefetch initially on, buffers, write q8, prefetch after data reads too
- * A unit is 0 (none), 1 + n (cache n) or 257 + n (device n).
+ * A unit is 0 (none), 1 + n (cache n), 257 + n (device n), or BACKING: behind a cache, the unit of the memory accessed.
  *
  * Time. em_execute tells the static cost of the block that starts; the clock then stands at its start. Fetches within
  * the block are needed in proportion to their offset, data accesses where em_at says (else one "data step" after the other); what a prefetch or a
@@ -20,16 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 2, HEADER_WORDS = 20, REGION_WORDS = 12, CACHE_WORDS = 18, DEVICE_WORDS = 14, MAX_UNITS = 16, MAX_REGIONS = 32 };
+enum { VERSION = 3, HEADER_WORDS = 20, REGION_WORDS = 13, CACHE_WORDS = 18, DEVICE_WORDS = 14, MAX_UNITS = 16, MAX_REGIONS = 32 };
 enum { FETCH = 0, READ = 1, WRITE = 2 };
 enum { FILL_SECTOR = 0, FILL_LINE = 1, FILL_LINE_BLOCKING = 2 };
 enum { REPLACE_LRU = 0, REPLACE_ROUND_ROBIN = 1, REPLACE_RANDOM = 2, REPLACE_PLRU = 3 };
 enum { WRITE_AROUND = 0, WRITE_THROUGH = 1, WRITE_BACK = 2 };
 enum { UNALIGNED_NONE = 0, UNALIGNED_SPLIT = 1, UNALIGNED_BOUNDARY = 2 };
-enum { NONE = 0xFFFFFFFFu, BUSY = 8 };
+enum { NONE = 0xFFFFFFFFu, BUSY = 8, BACKING = 0xFFFF };
 
 typedef struct {
-    uint32_t base, size, target, unit[3], cost_q8[3], hold_q8, bus, slave;
+    uint32_t base, size, target, unit[3], cost_q8[3], hold_q8, bus, slave, backing;
 } region;
 
 typedef struct {
@@ -77,7 +77,7 @@ struct em_memsim {
     uint8_t *counter;
     uint32_t history, stack[16], stack_top;
     uint64_t now, executing;
-    uint32_t accesses, at_q8, carry_q8, last_fetch, last_data;
+    uint32_t backing, accesses, at_q8, carry_q8, last_fetch, last_data;
     uint64_t store_free, fetched;
     uint32_t data_pc, data_bus, data_slave;
     uint64_t fetch_stalls, data_stalls, unaligned_count, branches, mispredicts;
@@ -132,6 +132,8 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
         r->hold_q8 = w[9];
         r->bus = w[10];
         r->slave = w[11];
+        r->backing = w[12];
+        sound = sound && unit_exists(m, r->backing) && (r->backing == 0 || r->backing >= 257);
     }
     for (uint32_t i = 0; i < m->caches; i++, w += CACHE_WORDS) {
         cache *c = &m->cache[i];
@@ -140,7 +142,7 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
                               &c->miss_q8, &c->write_policy, &c->hit_under_miss, &c->victim_q8};
         for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) *fields[k] = w[4 + k];
         sound = sound && power_of_two(c->sets) && c->ways && c->ways <= 256 && power_of_two(c->line) && power_of_two(c->sector) &&
-                c->sector <= c->line && c->line / c->sector <= 32 && unit_exists(m, c->behind) && c->behind != i + 1;
+                c->sector <= c->line && c->line / c->sector <= 32 && (c->behind == BACKING || (unit_exists(m, c->behind) && (c->behind == 0 || c->behind > i + 1)));
         if (sound) {
             c->full = c->line / c->sector == 32 ? NONE : (1u << (c->line / c->sector)) - 1;
             c->way = malloc(sizeof *c->way * c->sets * c->ways);
@@ -328,8 +330,9 @@ static uint64_t access_cache(em_memsim *m, cache *c, uint32_t address, uint64_t 
     uint32_t sectors = c->line / c->sector;
     uint64_t ready = access_unit(m, c->behind, start, c->line, t, kind == WRITE ? READ : kind) + c->miss_q8;
     uint64_t beat_q8 = 256;
-    if (c->behind >= 257) {
-        const device *d = &m->device[c->behind - 257];
+    uint32_t behind = c->behind == BACKING ? m->backing : c->behind;
+    if (behind >= 257) {
+        const device *d = &m->device[behind - 257];
         uint64_t per_line = d->beat_q8 ? d->beat_q8 : (uint64_t)(d->wait_states + 1) * 256;
         beat_q8 = c->sector >= d->line ? per_line * (c->sector / d->line) : per_line * c->sector / d->line;
     }
@@ -343,6 +346,7 @@ static uint64_t access_cache(em_memsim *m, cache *c, uint32_t address, uint64_t 
 }
 
 static uint64_t access_unit(em_memsim *m, uint32_t unit, uint32_t address, uint32_t burst, uint64_t t, int kind) {
+    if (unit == BACKING) unit = m->backing;
     if (!unit) return t;
     if (unit <= m->caches) {
         cache *c = &m->cache[unit - 1];
@@ -358,7 +362,7 @@ static uint32_t granule(const em_memsim *m, uint32_t unit) {
     while (unit && unit <= m->caches) {
         const cache *c = &m->cache[unit - 1];
         if (c->on) return c->sector;
-        unit = c->behind;
+        unit = c->behind == BACKING ? m->backing : c->behind;
     }
     return unit ? m->device[unit - 257].line : 0x80000000u;
 }
@@ -374,6 +378,7 @@ static uint32_t stall(em_memsim *m, uint64_t q8, uint64_t *total) {
 uint32_t em_fetch(em_memsim *m, uint32_t address, uint32_t size, int sequential) {
     const region *r = lookup(m, address, &m->last_fetch);
     if (!r || !size) return 0;
+    m->backing = r->backing;
     uint64_t lost = (uint64_t)r->cost_q8[FETCH] * ((size + 3) / 4);
     if (r->unit[FETCH]) {
         uint32_t step = granule(m, r->unit[FETCH]), offset = 0;
@@ -399,6 +404,7 @@ uint32_t em_data(em_memsim *m, uint32_t pc, uint32_t address, uint32_t size, int
     uint64_t lost = 0;
     int kind = is_write ? WRITE : READ;
     if (r) {
+        m->backing = r->backing;
         uint64_t offset = m->at_q8 == NONE ? (uint64_t)m->accesses++ * m->step_q8 : m->at_q8;
         m->at_q8 = NONE;
         uint64_t t = m->now + (offset < m->executing ? offset : m->executing);
