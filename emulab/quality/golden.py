@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from emulab.backends.base import Availability
 from emulab.errors import InputError, ToolError
-from emulab.quality.samples import TensorSpec
+from emulab.quality.samples import TensorSpec, trees_io
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -119,9 +119,28 @@ class LitertModel:
         return result
 
 
-def load_host_model(path: str | Path, kernels: Kernels = "optimised") -> LitertModel:
-    """Open a .tflite file for the host. HostModelUnavailable where LiteRT is missing, InputError for a bad file."""
-    return LitertModel(Path(path), kernels)
+class TreesModel:
+    """A tree ensemble (:mod:`emulab.firmware.trees`), walked with the integers that firmware uses."""
+
+    def __init__(self, path: Path) -> None:
+        from emulab.firmware.trees import read_trees
+
+        self._trees = read_trees(path)
+        self.input, self.output = trees_io(self._trees)
+
+    def run(self, raw: NDArray[Any]) -> NDArray[Any]:
+        return self._trees.sums(raw).astype("int32").reshape(self.output.shape)
+
+
+def load_host_model(path: str | Path, kernels: Kernels = "optimised") -> LitertModel | TreesModel:
+    """Open a .tflite file, or a tree ensemble (.json, .csv), for the host.
+
+    HostModelUnavailable where LiteRT is needed and missing, InputError for a bad file.
+    """
+    from emulab.firmware.trees import SUFFIXES
+
+    place = Path(path)
+    return TreesModel(place) if place.suffix in SUFFIXES else LitertModel(place, kernels)
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from emulab.dut.procedures import AccuracySample
     from emulab.firmware.codegen.graph import Tensor
+    from emulab.firmware.trees import TreeEnsemble
 
 Task = Literal["classification", "anomaly"]
 Encoding = Literal["int8", "uint8", "float32"]
 """How a device is sent a sample: the model's int8 tensor, unsigned pixels (firmware subtracts 128), or float32 LE."""
 
-INTEGERS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767)}
+INTEGERS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,23 @@ class TensorSpec:
 
 
 def model_io(model: Path) -> tuple[TensorSpec, TensorSpec]:
-    """First input and first output tensor of a .tflite file. InputError where it cannot be read."""
+    """First input and first output tensor of a .tflite file or a tree ensemble. InputError where it cannot be read."""
+    from emulab.firmware.trees import SUFFIXES, read_trees
+
+    if model.suffix in SUFFIXES:
+        return trees_io(read_trees(model))
     from emulab.firmware.codegen.tflite_reader import read_model
 
     main = read_model(model).main
     return TensorSpec.of_tensor(main.tensors[main.inputs[0]]), TensorSpec.of_tensor(main.tensors[main.outputs[0]])
+
+
+def trees_io(trees: TreeEnsemble) -> tuple[TensorSpec, TensorSpec]:
+    """Input (int8 features) and output (integer sums per class) of a tree ensemble."""
+    return (
+        TensorSpec("features", (1, trees.features), "int8", trees.scale, 0),
+        TensorSpec("answer", (1, trees.classes), "int32", trees.output_scale, 0),
+    )
 
 
 @dataclass(frozen=True, slots=True)
