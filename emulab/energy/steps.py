@@ -67,6 +67,13 @@ class Job:
     cycles: int = 1
     """After how many jobs the ``every`` conditions repeat."""
 
+    everys: tuple[tuple[int, int], ...] = ()
+    """(every, offset) of all such conditions."""
+
+    def pattern(self, index: int) -> tuple[bool, ...]:
+        """Which of the ``every`` conditions hold the *index*-th time; jobs of one pattern are alike."""
+        return tuple(index % every == offset for every, offset in self.everys)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -135,8 +142,10 @@ class Resolver:
         import math
 
         steps = self._steps(phases, place)
-        everys = [step.when.every for step in _walk(steps) if step.when and step.when.every]
-        cycles = math.lcm(*everys) if everys else 1
+        everys = [
+            (step.when.every, step.when.offset) for step in _walk(steps) if step.when and step.when.every is not None
+        ]
+        cycles = math.lcm(*(every for every, _ in everys))
         if cycles > 10000:
             raise InputError(f"{place}: the `every` conditions repeat only after {cycles} cycles; at most 10000")
         ran: set[str] = set()
@@ -152,7 +161,7 @@ class Resolver:
                     raise _unknown(step.path, "result", wanted.result, self.cycle.results[wanted.window])
             if step.window:
                 ran.add(step.window)
-        return Job(name, steps, cycles)
+        return Job(name, steps, cycles, tuple(dict.fromkeys(everys)))
 
     def _steps(self, phases: Sequence[Phase], place: str) -> tuple[Step, ...]:
         return tuple(self._step(phase, f"{place}.{index} ({phase.name})") for index, phase in enumerate(phases))

@@ -95,8 +95,9 @@ def window_charges(platform: Platform, window: WindowRecord | WindowProfile) -> 
         core = network.component(power.mcu)
         typical = power.components[power.mcu].states[power.run_state].typical_activity
         cycles = activity["cycle"]
-        assumed = {name: share.value * cycles for name, share in typical.items() if name not in activity}
-        extra = core.activity_charge_c({**activity, **assumed}, power.run_state)
+        counts: dict[str, float] = {str(name): share.value * cycles for name, share in typical.items()}
+        counts.update(activity)
+        extra = core.activity_charge_c(counts, power.run_state)
         charges[power.mcu] += (
             extra
             * network.factors({name: component.current_a() for name, component in network.components.items()})[
