@@ -1,0 +1,111 @@
+"""RenodeBackend: which platforms Renode runs, and how its session is put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from emulab.backends.base import Availability, Capability, SessionOptions
+from emulab.backends.renode import install, repl
+from emulab.errors import BackendUnavailable, InputError, ToolError
+
+if TYPE_CHECKING:
+    from emulab.backends.renode.session import RenodeSession
+    from emulab.firmware.image import Image
+    from emulab.model.platform import Platform
+
+
+class RenodeBackend:
+    """Firmware in Renode. Without ``backends.renode`` a board is composed from its platform file.
+
+    A board file may say under ``backends.renode``: ``machine`` (a ``.repl`` that ships with Renode), ``fidelity``, and
+    ``options``: ``uart`` (Renode's name of the console, default ``sysbus.`` and the platform's name of it).
+    ``options.extra["keep_resc"]`` (a path) leaves a script that can be run by hand.
+    """
+
+    name = "renode"
+    capabilities: frozenset[Capability] = frozenset({"console", "virtual-time", "cycles"})
+
+    def available(self) -> Availability:
+        try:
+            version = install.version_of(install.find())
+        except ToolError as error:
+            return Availability(False, "", str(error), install.HOW_TO_INSTALL)
+        return Availability(True, ".".join(map(str, version)))
+
+    def fidelity(self, platform: Platform) -> Literal["board", "core"] | None:
+        if not platform.core.cpu.get("renode"):
+            return None
+        mapping = platform.backends.get(self.name)
+        return mapping.fidelity if mapping else "board"
+
+    def firmware_platform(self, platform: Platform) -> Platform:
+        return platform
+
+    def open(self, platform: Platform, image: Image, options: SessionOptions) -> RenodeSession:
+        if self.fidelity(platform) is None:
+            raise InputError(f"platform {platform.name}: Renode has no {platform.core.name}")
+        image.check_fits(platform)
+        try:
+            command = install.find(options.argument or str(options.extra.get("renode", "")))
+        except ToolError as error:
+            raise BackendUnavailable(self.name, str(error), install.HOW_TO_INSTALL) from None
+        return open_session(platform, image, options, command)
+
+
+def open_session(platform: Platform, image: Image, options: SessionOptions, command: list[str]) -> RenodeSession:
+    """Start Renode by *command*, make the machine, connect its console."""
+    from emulab.backends.qemu.windows import WindowTracker
+    from emulab.backends.renode.mix import install_commands, price_image
+    from emulab.backends.renode.process import RenodeProcess, connect_uart, free_port
+    from emulab.backends.renode.session import PAUSE, Instant, RenodeSession
+    from emulab.firmware.image import platform_arch
+    from emulab.timing import load_timing
+
+    tracker: WindowTracker[Instant] = WindowTracker(options.windows, image.resolve, "renode")
+    mix = price_image(image, load_timing(platform))
+    mapping = platform.backends.get("renode")
+    chosen: dict[str, Any] = mapping.options if mapping else {}
+    uart = str(chosen.get("uart") or f"sysbus.{platform.board.console.peripheral}")
+    description = repl.compose(platform) if not (mapping and mapping.machine) else ""
+    if image.format != "elf":
+        raise InputError.at(image.path, "", "the Renode backend loads ELF images; convert this one")
+    process = RenodeProcess(command)
+    try:
+        file = process.folder / "platform.repl"
+        file.write_text(description, encoding="utf-8")
+        place = repl.quote(file) if description else f"@{mapping.machine if mapping else ''}"
+        port = free_port()
+        riscv = platform_arch(platform) == "riscv"
+        lines = repl.commands(platform, image.path.resolve(), place, uart, port, image.entry if riscv else None)
+        keep = options.extra.get("keep_resc")
+        if keep:
+            keep_script(Path(str(keep)), description, place, lines)
+        for line in lines:
+            process.monitor.execute(line, 60.0)
+        notes = [
+            "windows on console lines end at the end of the line; instructions are exact there",
+            "cycles: executed instructions times the mean cost of the image's code, branches taken assumed 70 %",
+        ]
+        for line in install_commands("riscv" if riscv else "arm"):
+            try:
+                process.monitor.execute(line)
+            except ToolError as error:
+                notes.append(f"no opcode counts: {error}")
+                break
+        process.monitor.execute(f'{uart} AddLineHook "" "{PAUSE}"')
+        return RenodeSession(process, connect_uart(port), image, tracker, mix, platform.board.clock_hz, notes)
+    except BaseException:
+        process.close()
+        raise
+
+
+def keep_script(path: Path, description: str, place: str, lines: list[str]) -> None:
+    """Write the Monitor commands as a .resc (and the .repl beside it) that a user can run: ``renode FILE``."""
+    from emulab.model.record import write_text
+
+    beside = path.with_suffix(".repl")
+    if description:
+        write_text(beside, description)
+        lines = [line.replace(place, repl.quote(beside.resolve())) for line in lines]
+    write_text(path, "\n".join(["# run with: renode " + path.name, *lines, "start"]) + "\n")

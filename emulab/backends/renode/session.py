@@ -1,0 +1,259 @@
+"""A Renode session: the machine runs while the host waits for a line, and stands still in between.
+
+Renode pauses by itself at the end of every console line and at the window addresses awaited (hooks); there its count of
+executed instructions is exact. A console edge is therefore known at the end of its line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from emulab.backends.renode.mix import Mix, parse_counters
+from emulab.backends.renode.monitor import MonitorTimeout
+from emulab.backends.renode.process import RenodeProcess
+from emulab.errors import FirmwareFault, ToolError
+from emulab.probe.profile import Profile, WindowProfile
+
+if TYPE_CHECKING:
+    from emulab.backends.base import GpioEdge
+    from emulab.backends.qemu.windows import WindowTracker
+    from emulab.firmware.image import Image
+
+PAUSE = "self.GetMachine().PauseAndRequestEmulationPause(True)"
+_STEP_S = 0.05
+_PAUSE_LIMIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Counts at a pause."""
+
+    instructions: int
+    classes: tuple[tuple[str, int], ...]
+    cycles: int
+
+
+class RenodeSession:
+    """One machine in one Renode; its own console, clock and profiler."""
+
+    kind: Literal["virtual"] = "virtual"
+
+    def __init__(
+        self,
+        process: RenodeProcess,
+        uart: socket.socket,
+        image: Image,
+        tracker: WindowTracker[Instant],
+        mix: Mix,
+        clock_hz: float,
+        notes: list[str],
+    ) -> None:
+        self.process, self.image = process, image
+        self._uart, self._tracker, self._mix, self._clock_hz, self._notes = uart, tracker, mix, clock_hz, notes
+        self._received = bytearray()
+        self._lines: deque[tuple[bytes, float]] = deque()
+        self._now = Instant(0, (), 0)
+        self._now_s = 0.0
+        self._ended: str | None = None
+        self._hooked: dict[int, int] = {}
+        self._set_hooks()
+
+    @property
+    def console(self) -> RenodeSession:
+        return self
+
+    @property
+    def clock(self) -> RenodeSession:
+        return self
+
+    @property
+    def profiler(self) -> RenodeSession:
+        return self
+
+    @property
+    def power_meter(self) -> None:
+        return None
+
+    def now_s(self) -> float:
+        """Modelled time at the end of the line last read."""
+        return self._now_s
+
+    def gpio_edges(self, pin: str) -> list[GpioEdge]:
+        """Renode's pins are not watched."""
+        del pin
+        return []
+
+    def notes(self) -> list[str]:
+        return list(self._notes)
+
+    def details(self) -> dict[str, Any]:
+        return {"instructions": self._now.instructions, "opcode_classes": dict(self._now.classes)}
+
+    # -- console -------------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Bytes go to the UART model; the firmware sees them when it runs on."""
+        if self._ended:
+            raise ToolError(self._ended)
+        try:
+            self._uart.settimeout(10.0)
+            self._uart.sendall(data)
+        except OSError as error:
+            raise ToolError(f"Renode's console is gone: {error}; {self._why()}") from None
+
+    def read(self, timeout_s: float) -> bytes:
+        """Let the machine run until it has printed a line, at most *timeout_s*."""
+        deadline = time.monotonic() + timeout_s
+        while not self._lines:
+            if self._ended:
+                raise FirmwareFault(self._ended)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return self._partial()
+            self._run_until_pause(deadline)
+        data, self._now_s = self._lines.popleft()
+        return data
+
+    def _partial(self) -> bytes:
+        data = bytes(self._received)
+        self._received.clear()
+        for byte in data:
+            self._tracker.printed(byte, self._now if self._tracker.starts_line() else None)
+        return data
+
+    def _run_until_pause(self, deadline: float) -> None:
+        self._command("start")
+        paused = False
+        while not paused and time.monotonic() < deadline:
+            if self._receive(min(_STEP_S, max(0.0, deadline - time.monotonic()))) or self._tracker.addresses:
+                paused = self._is_paused()
+            self._check_alive()
+        if not paused:
+            self._command("pause", _PAUSE_LIMIT_S)
+        self._receive(0.0)
+        self._count()
+        if paused and self._hooked:
+            self._at_hook()
+        self._take_lines()
+
+    def _receive(self, limit_s: float) -> bool:
+        ready, _, _ = select.select([self._uart], [], [], limit_s)
+        if not ready:
+            return False
+        try:
+            data = self._uart.recv(1 << 16)
+        except OSError:
+            data = b""
+        if not data:
+            self._ended = self._why()
+        self._received += data
+        return b"\n" in data
+
+    def _take_lines(self) -> None:
+        at_s = self._now.cycles / self._clock_hz
+        while (end := self._received.find(b"\n")) >= 0:
+            line = bytes(self._received[: end + 1])
+            del self._received[: end + 1]
+            for byte in line:
+                self._tracker.printed(byte, self._now if self._tracker.starts_line() else None)
+            self._lines.append((line, at_s))
+
+    # -- counts --------------------------------------------------------------------------------------------
+
+    def _count(self) -> None:
+        instructions = self.process.monitor.number("sysbus.cpu ExecutedInstructions")
+        classes: dict[str, int] = {}
+        with contextlib.suppress(ToolError):
+            classes = parse_counters(self.process.monitor.execute("sysbus.cpu GetAllOpcodesCounters"))
+        ordered = tuple(sorted(classes.items()))
+        self._now = Instant(instructions, ordered, self._mix.cycles(instructions, classes))
+
+    def _set_hooks(self) -> None:
+        """A hook at every window address. An address whose edge was just reached is left out until the machine moved on."""
+        for number, (address, _, _) in enumerate(self._tracker.addresses):
+            self._hooked[address & ~1] = number
+            self._command(f'sysbus.cpu AddHook 0x{address & ~1:X} "{PAUSE}"')
+
+    def _at_hook(self) -> None:
+        pc = self.process.monitor.number("sysbus.cpu PC") & ~1
+        if pc not in self._hooked:
+            return
+        for number, (address, _, _) in enumerate(self._tracker.addresses):
+            if address & ~1 == pc:
+                self._tracker.at_address(number, self._now)
+        # step over it, or the hook would stop the machine here for ever
+        self._command(f"sysbus.cpu RemoveHooksAt 0x{pc:X}")
+        self._command("sysbus.cpu Step 1", _PAUSE_LIMIT_S)
+        self._command(f'sysbus.cpu AddHook 0x{pc:X} "{PAUSE}"')
+
+    def windows(self) -> list[WindowProfile]:
+        """Completed windows; instructions are exact, cycles are those of the opcode mix."""
+        self._tracker.search()
+        found = []
+        for window, index, start, stop in self._tracker.completed():
+            profile = Profile(instructions=stop.instructions - start.instructions, cycles=stop.cycles - start.cycles)
+            begin_s, end_s = start.cycles / self._clock_hz, stop.cycles / self._clock_hz
+            found.append(WindowProfile(window.name, index, begin_s, end_s, window.inferences, profile))
+        return found
+
+    # -- the Monitor, and what goes wrong ------------------------------------------------------------------
+
+    def _command(self, command: str, limit_s: float = 30.0) -> str:
+        try:
+            return self.process.monitor.execute(command, limit_s)
+        except MonitorTimeout:
+            self._ended = self._why()
+            raise FirmwareFault(f"{self._ended}; Renode did not come back from {command!r}") from None
+        except ToolError:
+            if self.process.status() is not None:
+                self._ended = self._why()
+                raise ToolError(self._ended) from None
+            raise
+
+    def _is_paused(self) -> bool:
+        try:
+            return self.process.monitor.truth("machine IsPaused")
+        except MonitorTimeout:
+            self._ended = self._why()
+            raise FirmwareFault(self._ended) from None
+
+    def _check_alive(self) -> None:
+        abort = self.process.cpu_abort()
+        if abort or self.process.status() is not None:
+            self._ended = self._why()
+            raise FirmwareFault(self._ended) if abort else ToolError(self._ended)
+
+    def _why(self) -> str:
+        abort = self.process.cpu_abort()
+        if abort:
+            return f"the firmware crashed: {abort}"
+        status = self.process.status()
+        if status is not None:
+            return f"Renode ended with {'signal ' + str(-status) if status < 0 else 'exit status ' + str(status)}"
+        return "Renode's Monitor does not answer"
+
+    def describe_state(self) -> str:
+        if self._ended:
+            return self._ended
+        try:
+            pc = self.process.monitor.number("sysbus.cpu PC", 5.0) & ~1
+        except ToolError as error:
+            return str(error)
+        return f"PC 0x{pc:08x} ({self.image.describe(pc)}), {self._now.instructions} instructions executed"
+
+    def close(self) -> None:
+        self._uart.close()
+        self.process.close()
+        self._ended = self._ended or "the session is closed"
+
+    def __enter__(self) -> RenodeSession:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
