@@ -115,7 +115,8 @@ def _run(
         metrics.update(_memory(built, details))
     if outputs or not replayed:
         step("accuracy on the host")
-        quality_metrics, quality_details = inputs.quality(outputs)
+        own = built.firmware is not None and not replayed
+        quality_metrics, quality_details = inputs.quality(outputs, own_firmware=own)
         metrics.update(quality_metrics)
         details.update(quality_details)
     result = result.model_copy(
