@@ -1,6 +1,6 @@
 """Skip what a polling loop does until the next event: same registers, same stack, same value read, same period.
 
-A loop that reads one device register, changes nothing and finds the same value each time will go on doing so until
+A loop that reads up to a few device registers, changes nothing and finds the same values each time will go on doing so until
 the next event on the clock. Its iterations up to there are added at once, to time and to the counts, which leaves
 every number as if they had been executed.
 """
@@ -16,7 +16,8 @@ from emulab.probe import core as probe_core
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Machine
 
-_REPEATS = 4
+_REPEATS = 3
+_READS_IN_LOOP = 4
 _STACK_BELOW, _STACK_ABOVE = 64, 64
 
 
@@ -30,7 +31,9 @@ class PollSkipper:
         self._stack = 13 if self.is_arm else 2
         self._key: tuple[int, int, int] = (-1, 0, 0)
         self._state: tuple[bytes, bytes] = (b"", b"")
-        self._at, self._period, self._repeats = 0, 0, 0
+        self._at, self._repeats = 0, 0
+        self._others: tuple[tuple[int, int, int], ...] = ()
+        self._pattern: tuple[tuple[tuple[int, int, int], ...], int] | None = None
         self._counts: tuple[bytes, bytes, bytes] | None = None
         self._refused: set[tuple[int, int]] = set()
         self.endless = False
@@ -38,7 +41,7 @@ class PollSkipper:
 
     def forget(self) -> None:
         """The CPU goes on after a pause: what happened in it may end the loop."""
-        self._key = (-1, 0, 0)
+        self._key, self._others, self._pattern = (-1, 0, 0), (), None
         self.endless = False
 
     saw_write = forget
@@ -47,13 +50,16 @@ class PollSkipper:
         face = self.machine.face
         key = (address, value, face.current)
         if key != self._key:
-            self._key, self._at, self._repeats, self._counts = key, at_q8, 0, None
-            self._state = (b"", b"")
-            self.endless = False
+            self._others += (key,)
+            if len(self._others) > _READS_IN_LOOP:
+                self._key, self._at, self._others, self._pattern = key, at_q8, (), None
+                self._counts = None
+                self.endless = False
             return
-        period, self._at = at_q8 - self._at, at_q8
-        if period != self._period:
-            self._period, self._repeats, self._counts = period, 0, None
+        pattern = (self._others, at_q8 - self._at)
+        self._others, self._at = (), at_q8
+        if pattern != self._pattern:
+            self._pattern, self._repeats, self._counts = pattern, 0, None
             return
         self._repeats += 1
         if self._repeats < _REPEATS or (address, face.current) in self._refused:
@@ -65,7 +71,7 @@ class PollSkipper:
         if self._counts is None:
             self._counts = self._copy()
             return
-        self._skip(address, period)
+        self._skip(address, pattern[1])
 
     def _snapshot(self) -> tuple[bytes, bytes]:
         registers = self.machine.engine.registers
