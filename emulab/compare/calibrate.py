@@ -22,7 +22,8 @@ from emulab.model.quantity import PhysicalNumber, Quantity
 from emulab.model.record import RunRecord, write_text
 from emulab.model.scenario import LoadedScenario
 
-METRICS = ("latency_s", "energy_per_inference_j")
+METRICS = ("latency_s", "power_w")
+"""What is fitted. Power, not energy: a latency that is off must not be made up for by the current."""
 PHYSICAL_BACKENDS = ("hardware", "replay")
 
 
@@ -74,7 +75,7 @@ def calibrate(
     """
     loaded = load_platform(platform)
     observations, sources = _observations(loaded.platform, measured)
-    energy = any(o.name.endswith("energy_per_inference_j") for o in observations)
+    energy = any(o.name.endswith("power_w") for o in observations)
     timing = any(o.name.endswith("latency_s") for o in observations)
     paths = list(free) or default_free(loaded.platform, timing, energy)
     if not paths:
@@ -94,7 +95,7 @@ def calibrate(
             file.write_text(overlay_text(platform, parameters, values, None, "trial", "trial"), encoding="utf-8")
             found: dict[str, float] = {}
             for item in measured:
-                for metric, quantity in evaluate(item.scenario, file, backend).items():
+                for metric, quantity in with_power(evaluate(item.scenario, file, backend)).items():
                     if quantity.value is not None:
                         found[f"{item.scenario.scenario.name}: {metric}"] = quantity.value
             return found
@@ -119,8 +120,9 @@ def _observations(platform: Platform, measured: Sequence[Measured]) -> tuple[lis
             for result in record.results:
                 if result.backend not in PHYSICAL_BACKENDS or result.platform != platform.name:
                     continue
+                metrics = with_power(result.metrics)
                 for metric in METRICS:
-                    quantity = result.metrics.get(metric)
+                    quantity = metrics.get(metric)
                     if quantity is not None and quantity.value is not None:
                         per_metric.setdefault(metric, []).append(quantity)
                 sources.append(f"{scenario.name} on {result.backend}, {record.provenance.started_at or 'undated'}")
@@ -135,6 +137,18 @@ def _observations(platform: Platform, measured: Sequence[Measured]) -> tuple[lis
             "give runs of --backend hardware or replay, or --published KEY"
         )
     return found, list(dict.fromkeys(sources))
+
+
+def with_power(metrics: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """Metrics with ``power_w``, from energy and latency where it is not there itself."""
+    found = dict(metrics)
+    energy, latency = metrics.get("energy_per_inference_j"), metrics.get("latency_s")
+    if "power_w" in found or energy is None or latency is None or energy.value is None or not latency.value:
+        return found
+    power = energy.value / latency.value
+    sigma = None if energy.uncertainty is None else energy.uncertainty / latency.value
+    found["power_w"] = Quantity(value=power, unit="W", kind=energy.kind, uncertainty=sigma, source=energy.source)
+    return found
 
 
 def default_free(platform: Platform, timing: bool, energy: bool) -> list[str]:

@@ -243,6 +243,22 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
     ]
 
 
+def compact_rows(comparison: Comparison) -> tuple[list[dict[str, str]], list[str]]:
+    """Rows fit for a terminal: metrics that both sides have or a tolerance asks for; the rest as lines, with
+    reasons."""
+    several = len(comparison.pairs) > 1
+    rows: list[dict[str, str]] = []
+    missing: dict[str, list[str]] = {}
+    for row, cells in zip(comparison.rows, comparison_rows(comparison), strict=True):
+        if row.deviation is None and not row.bound:
+            missing.setdefault(f"{cells['platform']}: {row.message}" if several else row.message, []).append(row.metric)
+            continue
+        if not several:
+            del cells["platform"]
+        rows.append({key: value for key, value in cells.items() if key != "sigmas"})
+    return rows, [f"{reason}: {', '.join(metrics)}" for reason, metrics in missing.items()]
+
+
 def show(quantity: Quantity | None) -> str:
     """Value with its uncertainty, in units people use: ``43.42 ms ± 0.04 ms``; a dash where there is none."""
     if quantity is None or quantity.value is None:

@@ -17,10 +17,13 @@ import statistics
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
 from emulab.model.record import Result, RunRecord, WindowRecord, write_text
+
+if TYPE_CHECKING:
+    from emulab.lab.capture import Capture
 
 PHYSICAL_BACKENDS = ("hardware", "replay")
 MODELS = {"ad": "auc", "ic": "accuracy_top1", "kws": "accuracy_top1", "vww": "accuracy_top1"}
@@ -187,15 +190,13 @@ def _trial(window: WindowRecord, result: Result, trace: Any) -> dict[str, Any]:
 class _Trace:
     """The energy trace of a result, integrated on demand."""
 
-    def __init__(self, file: Path, volts: float) -> None:
+    def __init__(self, capture: Capture, volts: float) -> None:
         import numpy as np
 
-        table = np.genfromtxt(file, delimiter=",", names=True)
-        self._times, current = table["time_s"], table["mean_a"]
+        current = np.asarray(capture.values)
         current = np.where(np.isfinite(current), current, np.nanmean(current))
-        step = float(np.median(np.diff(self._times)))
-        self._edges = np.concatenate([self._times, [self._times[-1] + step]])
-        self._charge = np.concatenate([[0.0], np.cumsum(current * step)])
+        self._edges = capture.start_s + capture.step_s * np.arange(len(current) + 1)
+        self._charge = np.concatenate([[0.0], np.cumsum(current * capture.step_s)])
         self._volts = volts
 
     def joules(self, start_s: float, stop_s: float) -> float:
@@ -210,11 +211,14 @@ def _trace(result: Result, folder: Path) -> _Trace | None:
     file = folder / result.artifacts.get("energy_trace", "")
     if not result.artifacts.get("energy_trace") or not file.is_file():
         return None
-    unit = _Trace(file, 1.0)
+    from emulab.lab.captures import csv_table
+
+    capture = csv_table.parse(file.read_text(encoding="utf-8", errors="replace"), file)
+    unit = _Trace(capture, 1.0)
     charges = [unit.joules(w.start_s, w.stop_s) for w in result.windows if w.energy_j]
     energies = [w.energy_j for w in result.windows if w.energy_j]
     ratios = [e / c for e, c in zip(energies, charges, strict=True) if c > 0]
-    return _Trace(file, statistics.median(ratios)) if ratios else None
+    return _Trace(capture, statistics.median(ratios)) if ratios else None
 
 
 def _log(result: Result, folder: Path, prefix: str) -> str:

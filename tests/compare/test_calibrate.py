@@ -94,10 +94,9 @@ def test_overlay_holds_the_truth_and_loads(tmp_path):
     assert "calibrated 2026-02-04" in current.source and "2026-02-03" in current.source
     assert current.uncertainty
     assert platform.name == BOARD
-    after = found.result.after["kws: energy_per_inference_j"]
-    assert after == pytest.approx(runs[0].results[0].metrics["energy_per_inference_j"].value, rel=0.01)
+    assert found.result.after["kws: power_w"] == pytest.approx(1.8e-10 * clock * 1.8, rel=0.01)
     rows = calibration_rows(found)
-    assert [row["what"] for row in rows] == [REFILL, RUN, "kws: latency_s", "kws: energy_per_inference_j"]
+    assert [row["what"] for row in rows] == [REFILL, RUN, "kws: latency_s", "kws: power_w"]
     shipped = load_platform(BOARD).platform
     assert shipped.core.timing.parameters["refill_direct"].value != refill.value
 
@@ -124,3 +123,12 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(InputError, match=r"expected a \.yaml"):
         calibrate(BOARD, [item], tmp_path / "o.txt", [RUN], evaluate=toy)
     assert precious.read_text() == "a: 1\n"
+
+
+def test_a_latency_that_is_off_is_not_made_up_for_by_the_current(tmp_path):
+    shipped = load_platform(BOARD).platform
+    current = shipped.power.components["core"].states["run"].per_hz_a.value
+    clock = shipped.board.clock_hz
+    runs = [physical(0.06, 0.06 * current * clock * 1.8)]
+    found = calibrate(BOARD, [Measured(scenario(), runs)], tmp_path / "o.yaml", [RUN], evaluate=toy)
+    assert found.result.values[0] == pytest.approx(current, rel=1e-3)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from emulab.backends.base import CurrentTrace
 from emulab.compare.html import write_comparison
-from emulab.compare.records import compare_records, comparison_rows
+from emulab.compare.records import compact_rows, compare_records, comparison_rows
+from emulab.energy.trace import write_csv
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
-from emulab.model.record import Provenance, Result, RunRecord, WindowRecord, write_text
+from emulab.model.record import Provenance, Result, RunRecord, WindowRecord
 
 BOARD = "nucleo-l4r5zi-p"
 KEY = "mlperf-tiny-v1.3/NUCLEO-L4R5ZI-P"
@@ -49,6 +52,9 @@ def test_every_row_is_full_or_says_why():
     for row in rows.values():
         assert row["reason"] or "-" not in (row["emulated"], row["physical"], row["deviation"])
     assert comparison.exit_code == 0
+    compact, missing = compact_rows(comparison)
+    assert [row["metric"] for row in compact] == ["latency_s"]
+    assert missing[0] == "not in nucleo-l4r5zi-p/hardware: cycles, power_w"
 
 
 @pytest.mark.parametrize(("within", "code"), [("1 %", 0), ("0.5 %", 1)])
@@ -112,8 +118,8 @@ def test_one_record_with_both(tmp_path):
 
 def test_html_aligns_traces_and_escapes(tmp_path):
     for name, start in (("e", 1.0), ("p", 7.0)):
-        rows = [f"{start - 0.1 + i * 1e-3:.6f},{0.01 + i * 1e-6},0,0" for i in range(300)]
-        write_text(tmp_path / name / "t.csv", "time_s,mean_a,min_a,max_a\n" + "\n".join(rows) + "\n")
+        (tmp_path / name).mkdir()
+        write_csv(CurrentTrace(start - 0.1, 1e-3, 0.01 + np.arange(300) * 1e-6), tmp_path / name / "t.csv")
 
     def windows(start):
         return [WindowRecord(name="inference", start_s=start, stop_s=start + 0.08, inferences=2)]

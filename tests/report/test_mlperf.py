@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import numpy as np
 import pytest
 
+from emulab.backends.base import CurrentTrace
+from emulab.energy.trace import write_csv
 from emulab.errors import InputError
 from emulab.lab.captures import read_recording
 from emulab.model.quantity import Quantity, unavailable
@@ -82,8 +85,7 @@ def test_emulated_results_say_so(tmp_path):
 
 
 def test_energy_json_reads_back_as_a_recording(tmp_path):
-    rows = [f"{i * 1e-3:.6f},0.010942,0,0" for i in range(70_000)]
-    write_text(tmp_path / "trace.csv", "time_s,mean_a,min_a,max_a\n" + "\n".join(rows) + "\n")
+    write_csv(CurrentTrace(0.0, 1e-3, np.full(70_000, 0.010942)), tmp_path / "trace.csv")
     write_submission(record(), tmp_path, tmp_path / "s", "acme")
     file = next((tmp_path / "s").rglob("energy/results.json"))
     session = read_recording(file)

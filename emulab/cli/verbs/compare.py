@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console, print_rows
     from emulab.compare.html import write_comparison
-    from emulab.compare.records import compare_records, comparison_rows
+    from emulab.compare.records import compact_rows, compare_records, comparison_rows
     from emulab.errors import InputError
     from emulab.model.record import read_record
 
@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=1))
         return comparison.exit_code
     screen = console()
-    print_rows(screen, comparison.title, rows)
-    for note in comparison.notes:
+    shown, missing = compact_rows(comparison)
+    print_rows(screen, comparison.title, shown)
+    for note in [*missing, *comparison.notes]:
         screen.print(note, style="dim", markup=False)
     if file is not None:
         screen.print(str(file), style="dim", markup=False)
