@@ -1,0 +1,205 @@
+"""Run published DUT firmware on the embedded machine and write the latency table beside what the boards took.
+
+    python -m emulab.compare.fidelity --index dut_firmware_index.csv --firmware FOLDER --input kws01=FILE ... -o docs/fidelity.md
+
+The index is a CSV with one row per image (file, board, model, mode, measured_latency_ms, energy_mode_latency_ms, ...);
+an image that is not in the folder is left out. Performance images are timed by their own ``m-lap-us`` lines,
+energy-mode images by the falling edges of the board's timestamp pin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from emulab.errors import EmulabError, InputError
+
+BOARDS = {
+    "NUCLEO-L4R5ZI": "nucleo-l4r5zi",
+    "NUCLEO-L4R5ZI-P": "nucleo-l4r5zi-p",
+    "NUCLEO-U575ZI-Q": "nucleo-u575zi-q",
+    "NUCLEO-G0B1RE": "nucleo-g0b1re",
+    "DISCO-F746NG": "disco-f746ng",
+    "NUCLEO-H7A3ZI": "nucleo-h7a3zi-q",
+    "NUCLEO-U385RG-Q": "nucleo-u385rg-q",
+}
+"""Board names of the index -> platforms. Images of other boards are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image: what it printed, what it took here, what it took on the board (seconds per inference)."""
+
+    image: str
+    platform: str
+    model: str
+    mode: str
+    latency_s: float | None
+    published_s: float
+    cycles: float | None
+    instructions: float | None
+    wall_s: float
+    results: tuple[float, ...]
+    problem: str = ""
+
+    @property
+    def deviation(self) -> float | None:
+        """Emulated over published, minus one."""
+        return None if self.latency_s is None else self.latency_s / self.published_s - 1
+
+
+def read_index(file: Path) -> list[dict[str, str]]:
+    """Rows of the index; InputError when it is not one."""
+    try:
+        with open(file, newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError.at(file, "", f"cannot be read: {error}") from None
+    if not rows or "measured_latency_ms" not in rows[0]:
+        raise InputError.at(
+            file, "line 1", "expected a CSV with the columns file, board, model, mode, measured_latency_ms"
+        )
+    return rows
+
+
+def present(rows: Iterable[Mapping[str, str]], folder: Path) -> Iterator[tuple[Mapping[str, str], Path]]:
+    """Rows whose board has a platform and whose image is in *folder*."""
+    for row in rows:
+        file = folder / Path(row["file"]).name
+        if row["board"] in BOARDS and file.is_file():
+            yield row, file
+
+
+def measure_image(row: Mapping[str, str], file: Path, data: bytes, inferences: int = 2) -> Row:
+    """Boot one image, load *data*, run one window of *inferences*."""
+    from emulab.backends.base import SessionOptions, load_backend
+    from emulab.dut import DutClient
+    from emulab.firmware.image import load_image
+    from emulab.model.platform import load_platform
+
+    platform = load_platform(BOARDS[row["board"]]).platform
+    energy = row["mode"] == "energy"
+    published = float((row.get("energy_mode_latency_ms") if energy else "") or row["measured_latency_ms"]) / 1e3
+    latency = cycles = instructions = None
+    results: tuple[float, ...] = ()
+    problem = ""
+    started = time.monotonic()
+    try:
+        base = platform.soc.vector_base if file.suffix == ".bin" else None
+        with load_backend("unicorn").open(platform, load_image(file, base), SessionOptions()) as session:
+            client = DutClient(session.console, session.clock, limit_s=180.0)
+            client.sync()
+            if client.profile()[1] != {"ad": "ad01", "kws": "kws01", "ic": "ic01", "vww": "vww01"}.get(row["model"]):
+                problem = "another model than the index says"
+            client.load(data)
+            before = len(session.gpio_edges(platform.board.timestamp_pin))
+            details = session.details()
+            outcome = client.infer(inferences, 0)
+            after = session.details()
+            results = tuple(outcome.results)
+            cycles = (after["cycles"] - details["cycles"]) / inferences
+            instructions = (after["instructions"] - details["instructions"]) / inferences
+            if energy:
+                edges = session.gpio_edges(platform.board.timestamp_pin)[before:]
+                falling = [e.time_s for e in edges if not e.level]
+                if len(falling) == 2:
+                    latency = (falling[1] - falling[0]) / inferences
+                else:
+                    problem = f"{len(falling)} falling edges on {platform.board.timestamp_pin}, expected 2"
+            else:
+                latency = outcome.latency_s
+    except EmulabError as error:
+        problem = str(error)
+    return Row(
+        file.name, platform.name, row["model"], row["mode"], latency, published, cycles, instructions,
+        time.monotonic() - started, results, problem,
+    )  # fmt: skip
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table as Markdown, with the mean absolute error."""
+    lines = [
+        "# Fidelity: published firmware, emulated and on the board",
+        "",
+        "Written by `python -m emulab.compare.fidelity`. The images are those whose measured latency was published with",
+        "MLPerf Tiny v1.1 to v1.3 (mlcommons/tiny_results), unmodified. Latency per inference; energy-mode images are timed",
+        "by their GPIO timestamps. Timing parameters are physical, per core and SoC; none belongs to an image or a model.",
+        "",
+        "| image | platform | emulated ms | published ms | deviation |",
+        "|---|---|---:|---:|---:|",
+    ]
+    for row in rows:
+        shown = "" if row.latency_s is None else f"{row.latency_s * 1e3:.4g}"
+        deviation = row.problem if row.deviation is None else f"{row.deviation * 100:+.2f} %"
+        name = row.image.rsplit(".", 1)[0].replace("|", "\\|")
+        lines.append(f"| {name} | {row.platform} | {shown} | {row.published_s * 1e3:.4g} | {deviation} |")
+    found = [abs(r.deviation) for r in rows if r.deviation is not None]
+    if found:
+        lines += [
+            "",
+            f"{len(found)} of {len(rows)} images: mean absolute error {sum(found) / len(found) * 100:.2f} %, "
+            f"largest {max(found) * 100:.2f} %.",
+        ]
+        for platform in dict.fromkeys(r.platform for r in rows):
+            own = [abs(r.deviation) for r in rows if r.platform == platform and r.deviation is not None]
+            if own:
+                lines.append(f"- {platform}: {sum(own) / len(own) * 100:.2f} % over {len(own)}")
+    return "\n".join(lines) + "\n"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from emulab.model.record import write_text
+
+    inputs: dict[str, bytes] = {}
+    for given in arguments.input:
+        model, _, name = given.partition("=")
+        if not name:
+            raise InputError(f"--input {given}: expected MODEL=FILE, e.g. kws=tst_000000_Stop_7.bin")
+        inputs[model] = Path(name).read_bytes()
+    rows: list[Row] = []
+    for entry, file in present(read_index(arguments.index), arguments.firmware):
+        if arguments.only and arguments.only not in file.name:
+            continue
+        if entry["model"] not in inputs:
+            continue
+        data = inputs[entry["model"]]
+        row = measure_image(entry, file, data[:2560] if entry["model"] == "ad" else data)
+        deviation = "failed" if row.deviation is None else f"{row.deviation * 100:+.2f} %"
+        print(f"{row.image}: {deviation} {row.problem} ({row.wall_s:.1f} s)", file=sys.stderr)
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{arguments.firmware}: none of the images of {arguments.index} with an input is here")
+    text = markdown(rows)
+    if arguments.output:
+        write_text(arguments.output, text)
+    else:
+        print(text, end="")
+    return 0 if all(r.latency_s is not None for r in rows) else 3
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m emulab.compare.fidelity", description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--index", type=Path, required=True, help="CSV of images and their published latency")
+    parser.add_argument("--firmware", type=Path, default=os.environ.get("EMULAB_FIRMWARE"), help="folder of images")
+    parser.add_argument("--input", action="append", default=[], metavar="MODEL=FILE", help="input of a model")
+    parser.add_argument("--only", default="", help="only images whose name contains this")
+    parser.add_argument("-o", "--output", type=Path, default=None, help="file to write, e.g. docs/fidelity.md")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.firmware is None:
+            raise InputError("--firmware or EMULAB_FIRMWARE should name the folder of images")
+        arguments.firmware = Path(arguments.firmware)
+        return run(arguments)
+    except EmulabError as error:
+        print(f"emulab: error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
