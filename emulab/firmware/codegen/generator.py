@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from emulab.errors import InputError, ToolError
+from emulab.firmware.codegen import simplify
 from emulab.firmware.codegen.arena import ArenaPlan
 from emulab.firmware.codegen.emit import constants_file, header_file, source_file
 from emulab.firmware.codegen.graph import Graph, Op, Subgraph, Tensor
@@ -16,6 +17,7 @@ from emulab.firmware.codegen.memory import plan_memory, spare_bytes
 from emulab.firmware.codegen.registry import SUPPORTED_OPS
 from emulab.firmware.codegen.target import KernelTarget
 from emulab.firmware.codegen.tflite_reader import read_model
+from emulab.firmware.trees import SUFFIXES
 
 KERNELS_DIR = Path(__file__).parent.parent / "runtime" / "kernels"
 
@@ -43,9 +45,12 @@ class LayerInfo:
     output: str
     output_shape: tuple[int, ...]
     macs: int
+    """Multiply-accumulates of the model as given."""
     weight_bytes: int
     """Constants of this layer in flash: weights, bias and requantisation, tables."""
     scratch_bytes: int
+    executed_macs: int = 0
+    """Multiply-accumulates left after channels that are always constant were taken out."""
 
 
 @dataclass(frozen=True)
@@ -81,34 +86,66 @@ class GeneratedModel:
         return self.outputs[0]
 
 
-def generate(model_path: Path, out_dir: Path, *, target: KernelTarget, preserve_input: bool = False) -> GeneratedModel:
-    """Write C for the `.tflite` model into `out_dir` (made if missing).
+def generate(
+    model_path: Path,
+    out_dir: Path,
+    *,
+    target: KernelTarget,
+    preserve_input: bool = False,
+    prune_constant_channels: bool = True,
+) -> GeneratedModel:
+    """Write C for the model, `.tflite` or a tree ensemble, into `out_dir` (made if missing).
 
-    The model's input buffer is reused during inference unless `preserve_input`: fill it before every run.
+    The model's input buffer is reused during inference unless `preserve_input`: fill it before every run. Channels
+    that hold the same value for every input are computed here, once, unless `prune_constant_channels` is false.
     Raises InputError (one line: operator and tensor) for what is malformed or unsupported, ToolError if the files
     cannot be written; nothing is left half-written.
     """
+    if model_path.suffix in SUFFIXES:
+        from emulab.firmware.codegen.trees import generate_trees
+
+        return generate_trees(model_path, out_dir, target=target)
     graph = read_model(model_path)
     try:
-        return generate_from_graph(graph, out_dir, target=target, preserve_input=preserve_input)
+        return generate_from_graph(
+            graph,
+            out_dir,
+            target=target,
+            preserve_input=preserve_input,
+            prune_constant_channels=prune_constant_channels,
+        )
     except InputError as error:
         raise InputError(f"{model_path}: {error}") from error
 
 
 def generate_from_graph(
-    graph: Graph, out_dir: Path, *, target: KernelTarget, preserve_input: bool = False
+    graph: Graph,
+    out_dir: Path,
+    *,
+    target: KernelTarget,
+    preserve_input: bool = False,
+    prune_constant_channels: bool = True,
 ) -> GeneratedModel:
     """As `generate`, from a graph already read."""
-    main = graph.main
+    main = given = graph.main
     check_supported(graph)
     for i in (*main.inputs, *main.outputs):
         if main.tensors[i].is_constant:
             raise InputError(f"graph input or output {main.tensors[i].name!r} is a constant")
     ctx = Context(graph, main, target, spare=spare_bytes(main))
     lowered = [_lower(ctx, op) for op in main.ops]
+    nominal = [low.macs for low in lowered]
+    if prune_constant_channels:
+        # After lowering, so that messages are about the model as given, and only sound graphs come here.
+        smaller = simplify.prune_constant_channels(main)
+        if smaller is not main:
+            main = smaller
+            graph = replace(graph, subgraphs=(main, *graph.subgraphs[1:]))
+            ctx = Context(graph, main, target, spare=spare_bytes(main))
+            lowered = [_lower(ctx, op) for op in main.ops]
     variables = [v.bytes for v in ctx.variables.values()]
     memory = plan_memory(main, lowered, variables=variables, preserve_input=preserve_input)
-    layers = tuple(_layer(main, op, low) for op, low in zip(main.ops, lowered, strict=True))
+    layers = tuple(_layer(given, op, low, macs) for op, low, macs in zip(main.ops, lowered, nominal, strict=True))
     arena_bytes = memory.arena.bytes + ARENA_PADDING
     texts = {
         "model_weights.h": constants_file(ctx.constants),
@@ -160,7 +197,7 @@ def layer_symbol(op: Op) -> str:
     return f"emulab_layer_{op.index}_{re.sub(r'[^a-z0-9]+', '_', op.kind.lower())}"
 
 
-def _layer(graph: Subgraph, op: Op, low: Lowered) -> LayerInfo:
+def _layer(graph: Subgraph, op: Op, low: Lowered, macs: int) -> LayerInfo:
     output = graph.tensors[op.outputs[0]] if op.outputs else None
     return LayerInfo(
         index=op.index,
@@ -168,7 +205,8 @@ def _layer(graph: Subgraph, op: Op, low: Lowered) -> LayerInfo:
         symbol=layer_symbol(op),
         output=output.name if output else "",
         output_shape=output.shape if output else (),
-        macs=low.macs,
+        macs=macs,
+        executed_macs=low.macs,
         weight_bytes=low.weight_bytes,
         scratch_bytes=low.scratch_bytes,
     )

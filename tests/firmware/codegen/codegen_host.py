@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shlex
 import subprocess
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulab.firmware.codegen import GeneratedModel, KernelTarget, generate
+
+# Every library its own name: a loader that knows a path does not load it again.
+_serial = itertools.count()
 
 Run = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
@@ -42,7 +46,7 @@ class HostModel:
     def __init__(self, model: Path, target: KernelTarget, folder: Path | None = None) -> None:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="emulab-host-"))
         self.generated = generate(model, self.folder / target.value, target=target)
-        self.library = build(self.generated, self.folder / target.value / "model.so")
+        self.library = build(self.generated, self.folder / target.value / f"model-{next(_serial)}.so")
         for name in ("emulab_model_input_at", "emulab_model_output_at"):
             getattr(self.library, name).restype = ctypes.c_void_p
 

@@ -59,34 +59,60 @@ def channel_table(
     """Fold the input zero point into the bias and choose the requantisation path.
 
     `weights`: [channels, taps], zero point already removed. The fast paths need every accumulator, for any int8
-    input, below 2^30 in magnitude at every partial sum, and multipliers below 1.
+    input, below 2^30 in magnitude, and multipliers of at most one (half, without RELU).
     """
     import numpy as np
 
-    w = weights.astype(np.int64)
-    folded = [wrap32(b - x_zero * int(s)) for b, s in zip(bias, w.sum(axis=1), strict=True)]
-    above = (127 * np.maximum(w, 0) - 128 * np.minimum(w, 0)).sum(axis=1)
-    below = (127 * np.minimum(w, 0) - 128 * np.maximum(w, 0)).sum(axis=1)
     relu = act[0] >= y_zero
-    shift_out = y_zero + 127 - act[1]
+    above = y_zero + 127 - act[1]
+    constant = constant_outputs(weights, bias, multipliers, x_zero, y_zero, act)
     fast = np.zeros((len(bias), 4), np.int32)
     exact = np.zeros((len(bias), 4), np.int32)
     all_fast = True
-    for i, (f, m) in enumerate(zip(folded, multipliers, strict=True)):
-        low, high = f + int(below[i]), f + int(above[i])
-        exact[i] = (f, m.value, 0, m.shift)
-        room = 2**31 >> max(m.shift, 0)
-        if -room <= low and high < room:  # nothing wraps around
-            ends = [min(max(scale(a, m) + y_zero, act[0]), act[1]) for a in (low, high)]
-            if ends[0] == ends[1]:  # a channel that trained to a constant, often with an extreme multiplier
-                fast[i] = (f, 0, (ends[0] + 127 - act[1]) << 1, 1)
-                continue
+    for i, (low, f, high) in enumerate(_accumulators(weights, bias, x_zero)):
+        m = multipliers[i]
+        exact[i] = (wrap32(f), m.value, 0, m.shift)
         right = -m.shift
-        small = low > -(2**30) and high < 2**30
-        if small and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
-            fast[i] = (f, m.value, ((1 << right) >> 1) + (shift_out << right), right)
+        if i in constant:  # so an extreme multiplier, common in channels that trained to nothing, does no harm
+            fast[i] = (wrap32(f), 0, (constant[i] + 127 - act[1]) << 1, 1)
+        elif low > -(2**30) and high < 2**30 and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
+            fast[i] = (f, m.value, ((1 << right) >> 1) + (above << right), right)
         else:
             all_fast = False
     if not all_fast:
         return Channels(exact, EXACT)
     return Channels(fast, FAST_RELU if relu else FAST)
+
+
+def constant_outputs(
+    weights: NDArray[np.generic],
+    bias: list[int],
+    multipliers: list[Multiplier],
+    x_zero: int,
+    y_zero: int,
+    act: tuple[int, int],
+) -> dict[int, int]:
+    """Channels that give one output whatever the int8 input, and that output.
+
+    Outputs rise with the accumulator, so a channel whose two extremes give the same output always gives it.
+    """
+    result = {}
+    for i, (low, _, high) in enumerate(_accumulators(weights, bias, x_zero)):
+        m = multipliers[i]
+        room = 2**31 >> max(m.shift, 0)
+        if -room <= low and high < room:  # nothing wraps around
+            ends = [min(max(scale(a, m) + y_zero, act[0]), act[1]) for a in (low, high)]
+            if ends[0] == ends[1]:
+                result[i] = ends[0]
+    return result
+
+
+def _accumulators(weights: NDArray[np.generic], bias: list[int], x_zero: int) -> list[tuple[int, int, int]]:
+    """Per channel the least accumulator, the one of an input of zeros (the folded bias), and the greatest."""
+    import numpy as np
+
+    w = weights.astype(np.int64)
+    up = (127 * np.maximum(w, 0) - 128 * np.minimum(w, 0)).sum(axis=1)
+    down = (127 * np.minimum(w, 0) - 128 * np.maximum(w, 0)).sum(axis=1)
+    folded = [b - x_zero * int(s) for b, s in zip(bias, w.sum(axis=1), strict=True)]
+    return [(f + int(d), f, f + int(u)) for f, d, u in zip(folded, down, up, strict=True)]
