@@ -46,9 +46,21 @@ class EnergyResult:
         return statistics.median(window.latency_s for window in self.windows)
 
     @property
+    def latency_uncertainty_s(self) -> float:
+        """Standard deviation over windows; 0 for one window."""
+        values = [window.latency_s for window in self.windows]
+        return statistics.stdev(values) if len(values) > 1 else 0.0
+
+    @property
     def power_w(self) -> float:
         """Mean power in a window, the median over windows."""
         return statistics.median(e.energy_j / e.duration_s for e in self.energies)
+
+    @property
+    def power_uncertainty_w(self) -> float:
+        """Standard deviation over windows; 0 for one window."""
+        values = [e.energy_j / e.duration_s for e in self.energies]
+        return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def energy(

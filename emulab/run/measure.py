@@ -197,7 +197,13 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
             outcome, trace = energy(
                 session, client, plan.inputs, wanted.loops, inferences, wanted.warmups, pin, window_s
             )
-            metrics["latency_s"] = Quantity(value=outcome.latency_s, unit="s", kind=origin, source=outcome.alignment)
+            metrics["latency_s"] = Quantity(
+                value=outcome.latency_s,
+                unit="s",
+                kind=origin,
+                uncertainty=outcome.latency_uncertainty_s,
+                source=outcome.alignment,
+            )
             metrics["energy_per_inference_j"] = Quantity(
                 value=outcome.energy_per_inference_j,
                 unit="J",
@@ -205,7 +211,13 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
                 uncertainty=outcome.energy_uncertainty_j,
                 source=trace.source or outcome.alignment,
             )
-            metrics["power_w"] = Quantity(value=outcome.power_w, unit="W", kind=origin, source=trace.source)
+            metrics["power_w"] = Quantity(
+                value=outcome.power_w,
+                unit="W",
+                kind=origin,
+                uncertainty=outcome.power_uncertainty_w,
+                source=trace.source,
+            )
             records = [
                 WindowRecord(
                     name=INFERENCE_WINDOW,

@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
         line = f"emulab run {args.scenario} --platform {platform.name} --backend hardware --serial {bench.console_url}"
         screen.print(line + power, markup=False, soft_wrap=True)
         screen.print("Ctrl-C ends the bench", style="dim")
+        screen.file.flush()  # a script that waits for the names may read them from a pipe
         end = None if args.duration is None else time.monotonic() + args.duration
         try:
             while bench.running and (end is None or time.monotonic() < end):
