@@ -7,6 +7,7 @@ writes C from it. Nothing here knows a vendor: drivers are files of ``runtime/po
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,6 +122,9 @@ class FirmwareSpec(Schema):
     mtime: MtimeSpec | None = None
     plic: PlicSpec | None = None
     caches: bool = Field(default=False, description="turn on the core's own caches (Cortex-M7)")
+    constants: Literal["flash", "ram"] = Field(
+        default="flash", description="ram: copy the model's most read constants to RAM, as far as it has room"
+    )
     flash: str | None = Field(default=None, description="memory the code is linked to; default: where the core boots")
     ram: str | None = Field(default=None, description="memory for data and stack; default: the largest")
 
@@ -307,13 +311,16 @@ GROUPS = ("model", "kernel", "libc")
 """Objects named ``__<group>__*.o`` get output sections of their own, so that flash can be told by origin."""
 
 
-def linker_script(regions: tuple[Region, Region], stack_bytes: int) -> str:
+def linker_script(regions: tuple[Region, Region], stack_bytes: int, in_ram: Sequence[str] = ()) -> str:
     """The linker script. The stack lies at the low end of RAM: overflowing it leaves the memory and faults.
 
     It is no section, so that the image's footprint is what the program fills; *stack_bytes* is a multiple of 16.
+    *in_ram* are sections of the model's object that are copied to RAM at start.
     """
     flash, ram = regions
     stack_high = ram.base + stack_bytes
+    # .data stands before the read-only sections: the first pattern that matches a section takes it
+    copied = f"    *__model__*.o({' '.join(in_ram)})\n" if in_ram else ""
     grouped = "\n".join(
         f"  .{kind}.{group} : {{ *__{group}__*.o(.{kind} .{kind}.*{extra}) . = ALIGN(4); }} > FLASH"
         for group in GROUPS
@@ -333,18 +340,18 @@ emulab_stack_pattern = 0x{STACK_PATTERN:08X};
 SECTIONS
 {{
   .start : {{ KEEP(*(.vectors)) KEEP(*(.text.emulab_reset)) . = ALIGN(4); }} > FLASH
-{grouped}
-  .text : {{ *(.text .text.*) . = ALIGN(4); }} > FLASH
-  .rodata : {{ *(.rodata .rodata.* .srodata .srodata.*) . = ALIGN(8); }} > FLASH
   .data : ALIGN(8)
   {{
     emulab_data_start = .;
     __global_pointer$ = . + 0x800;
-    *(.sdata .sdata.* .data .data.*)
+{copied}    *(.sdata .sdata.* .data .data.*)
     . = ALIGN(8);
     emulab_data_end = .;
   }} > RAM AT> FLASH
   emulab_data_load = LOADADDR(.data);
+{grouped}
+  .text : {{ *(.text .text.*) . = ALIGN(4); }} > FLASH
+  .rodata : {{ *(.rodata .rodata.* .srodata .srodata.*) . = ALIGN(8); }} > FLASH
   .bss (NOLOAD) : ALIGN(16)
   {{
     emulab_bss_start = .;

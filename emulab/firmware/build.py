@@ -14,10 +14,10 @@ import emulab
 from emulab.cache import KeyPart, cache_dir, fetch_or_build
 from emulab.errors import InputError, ToolError
 from emulab.firmware.image import Image, load_image
-from emulab.firmware.toolchain import CompileJob, LinkOverflow, compile_all, compile_target, load_toolchain
+from emulab.firmware.linking import Link, link_firmware, ram_bytes
+from emulab.firmware.toolchain import CompileJob, compile_all, compile_target, load_toolchain
 
 if TYPE_CHECKING:
-    from emulab.firmware.board import Region
     from emulab.firmware.codegen import GeneratedModel, KernelTarget
     from emulab.firmware.codegen.generator import LayerInfo, TensorDescription
     from emulab.firmware.toolchain import CompileTarget, Toolchain
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 RUNTIME = Path(__file__).parent / "runtime"
 PROFILE = "emulab DUT firmware 1"
-_INTERRUPT_HANDLERS = ("emulab_uart_interrupt", "emulab_timer_interrupt", "emulab_trap_entry")
 
 InputFormat = Literal["tensor", "uint8", "float32"]
 _FORMATS: dict[str, InputFormat] = {"ic01": "uint8", "vww01": "uint8", "ad01": "float32"}
@@ -46,7 +45,10 @@ class BuildOptions:
     """What the host sends: tensor (the bytes of the model's input), uint8 (pixels, for an int8 model) or float32."""
     result: str = "auto"
     """values (the output, dequantised) or mse (mean square error between input and output); auto: mse for ad01."""
-    stack_bytes: int = 4096
+    stack_bytes: int | None = None
+    """Stack to reserve, a multiple of 16; None: a quarter more than the static bound, 4096 where there is no bound."""
+    constants: str = "auto"
+    """Where the model's constants lie: flash, ram (the most read, as many as fit) or auto (as the board asks)."""
     baud: int | None = None
     name: str = "emulab"
     """What the DUT answers to ``name%``."""
@@ -93,6 +95,8 @@ class Firmware:
     """Stack reserved; what is used is measured while running."""
     static_stack_bytes: int | None
     """Deepest call chain, from the machine code; None where an indirect call or recursion hides it."""
+    constants_in_ram: tuple[str, ...]
+    """Sections of the model's constants that the start-up code copies to RAM."""
     baud: int
     toolchain: str
 
@@ -154,11 +158,12 @@ def _check(options: BuildOptions, platform: Platform) -> None:
         ("optimise", options.optimise, ("O0", "O1", "O2", "O3", "Os", "Oz")),
         ("input_format", options.input_format, ("auto", "tensor", "uint8", "float32")),
         ("result", options.result, ("auto", "values", "mse")),
+        ("constants", options.constants, ("auto", "flash", "ram")),
     ):
         if value not in known:
             raise InputError(f"build.{name}: expected one of {', '.join(known)}, found {value!r}")
     stack = options.stack_bytes
-    if not isinstance(stack, int) or not 512 <= stack <= 1 << 20 or stack % 16:
+    if stack is not None and (not isinstance(stack, int) or not 512 <= stack <= 1 << 20 or stack % 16):
         raise InputError(f"build.stack_bytes: expected a multiple of 16 from 512 to {1 << 20}, found {stack!r}")
     if options.baud is not None and not 300 <= options.baud <= 10_000_000:
         raise InputError(f"build.baud: expected 300 to 10000000, found {options.baud!r}")
@@ -194,7 +199,7 @@ def _key(model: Path, platform: Platform, options: BuildOptions, toolchain: str)
         json.dumps(spec_summary(platform), sort_keys=True, default=str),
         toolchain,
         emulab.__version__,
-        *(here / name for name in ("build.py", "board.py", "toolchain.py", "stack.py")),
+        *(here / name for name in ("build.py", "board.py", "toolchain.py", "stack.py", "placement.py", "linking.py")),
         *(part for p in sources for part in (p.relative_to(here).as_posix(), p)),
     ]
 
@@ -229,7 +234,7 @@ def _build(
     folder: Path,
 ) -> None:
     """Fill *folder*: firmware.elf, firmware.json and the generated C."""
-    from emulab.firmware.board import config_header, firmware_spec, init_source, linker_script, memory_regions
+    from emulab.firmware.board import config_header, firmware_spec, init_source, memory_regions
     from emulab.firmware.codegen import generate
 
     spec = firmware_spec(platform)
@@ -245,20 +250,18 @@ def _build(
     extra = _dut_defines(platform, options, form, mse)
     (folder / "emulab_config.h").write_text(config_header(platform, spec, baud=_baud(platform, options), extra=extra))
     (folder / "emulab_init.c").write_text(init_source(spec))
-    script = folder / "firmware.ld"
-    script.write_text(linker_script(regions, options.stack_bytes))
     log = cache_dir() / "logs" / f"build-{model.stem}-{platform.name}.log"
     jobs = _jobs(platform, options, generated, toolchain, target, folder)
     objects = compile_all(toolchain, target, jobs, log)
-    elf = folder / "firmware.elf"
-    try:
-        toolchain.link(target, objects, script, elf, log)
-    except LinkOverflow as error:
-        raise _does_not_fit(model, platform, options, generated, regions, error) from None
+    linked = link_firmware(
+        Link(model, platform, options, toolchain, target, generated, regions, objects, folder / "firmware.elf", log)
+    )
     for unneeded in objects:
         unneeded.unlink(missing_ok=True)
     described = {
-        "static_stack_bytes": _static_stack(load_image(elf), platform),
+        "static_stack_bytes": linked.static_stack_bytes,
+        "stack_bytes": linked.stack_bytes,
+        "constants_in_ram": linked.in_ram,
         "layers": [dataclasses.asdict(layer) for layer in generated.layers],
         "inputs": [dataclasses.asdict(t) for t in generated.inputs],
         "outputs": [dataclasses.asdict(t) for t in generated.outputs],
@@ -269,16 +272,6 @@ def _build(
         "toolchain": version,
     }
     (folder / "firmware.json").write_text(json.dumps(described, indent=1, default=int) + "\n")
-
-
-def _static_stack(image: Image, platform: Platform) -> int | None:
-    from emulab.firmware.stack import StackUnknown, static_stack
-
-    handlers = [name for name in _INTERRUPT_HANDLERS if name in image.symbols]
-    try:
-        return static_stack(image, interrupts=handlers, fpu=platform.core.fpu != "none")
-    except StackUnknown:
-        return None
 
 
 def _baud(platform: Platform, options: BuildOptions) -> int:
@@ -340,30 +333,6 @@ def _jobs(
     return jobs
 
 
-def _does_not_fit(
-    model: Path,
-    platform: Platform,
-    options: BuildOptions,
-    generated: GeneratedModel,
-    regions: tuple[Region, Region],
-    overflow: LinkOverflow,
-) -> InputError:
-    by_name = {region.name: region for region in regions}
-    parts = []
-    for name, excess in overflow.regions:
-        region = by_name["FLASH" if name == "FLASH" else "RAM"]
-        of_it = (
-            f"weights {generated.weight_bytes}"
-            if region.name == "FLASH"
-            else f"arena {generated.arena_bytes}, stack {options.stack_bytes}"
-        )
-        parts.append(
-            f"{region.name.lower()} needs {region.size_bytes + excess} bytes ({of_it}) and has {region.size_bytes} "
-            f"({' + '.join(region.memories)})"
-        )
-    return InputError(f"{model}: does not fit {platform.name}: {'; '.join(parts)}")
-
-
 def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> Firmware:
     from emulab.firmware.codegen.generator import LayerInfo, TensorDescription
 
@@ -382,11 +351,12 @@ def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> 
         input_bytes=described["input_bytes"],
         flash_by_section=by_section,
         flash_bytes=image.size_bytes,
-        ram_bytes=sum(s.size for s in image.sections if s.kind in ("data", "bss")),
+        ram_bytes=ram_bytes(image),
         arena_bytes=described["arena_bytes"],
         weight_bytes=described["weight_bytes"],
-        stack_bytes=options.stack_bytes,
+        stack_bytes=described["stack_bytes"],
         static_stack_bytes=described["static_stack_bytes"],
+        constants_in_ram=tuple(described["constants_in_ram"]),
         baud=_baud(platform, options),
         toolchain=described["toolchain"],
     )

@@ -362,7 +362,10 @@ def _parse_elf(file: Path, content: bytes) -> Image:
             load_address = next(
                 (p + address - v for _, v, p, n in loads if n and v <= address < v + n and not nobits), address
             )
-            sections.append(Section(section.name, address, section["sh_size"], _section_kind(section), load_address))
+            kind = _section_kind(section)
+            if kind == "rodata" and load_address != address:
+                kind = "data"  # constants copied to RAM occupy both
+            sections.append(Section(section.name, address, section["sh_size"], kind, load_address))
         if isinstance(section, SymbolTableSection) and section["sh_type"] == "SHT_SYMTAB":
             symbols += _symbols(section, arch)
     entry = header["e_entry"] & ~1 if arch == "arm" else header["e_entry"]

@@ -42,7 +42,9 @@ def test_memory_adds_up(firmware: Firmware) -> None:
     assert firmware.flash_by_section[".rodata.model"] >= firmware.weight_bytes
     assert firmware.arena_bytes < firmware.ram_bytes < firmware.arena_bytes + firmware.input_bytes + 2048
     low, high = (firmware.image.symbols[f"emulab_stack_{end}"].address for end in ("low", "high"))
-    assert high - low == firmware.stack_bytes == 4096
+    assert high - low == firmware.stack_bytes and firmware.stack_bytes % 16 == 0
+    assert firmware.static_stack_bytes is not None
+    assert firmware.static_stack_bytes < firmware.stack_bytes < 2 * firmware.static_stack_bytes
     # at the low end of RAM: a stack that overflows leaves the memory instead of eating the data
     assert low == 0x20000000
     assert firmware.image.symbols["emulab_stack_pattern"].address == STACK_PATTERN
@@ -139,6 +141,8 @@ def test_model_too_big_for_flash() -> None:
         ({"kernels": "avx"}, "build.kernels: expected one of auto, portable"),
         ({"toolchain": "keil"}, "known: zig, gnu"),
         ({"stack_bytes": 12}, "build.stack_bytes"),
+        ({"stack_bytes": 1000}, "build.stack_bytes: expected a multiple of 16"),
+        ({"constants": "tcm"}, "build.constants: expected one of auto, flash, ram"),
         ({"baud": 1}, "build.baud"),
         ({"model_id": 'x"; evil'}, "build.model_id"),
         ({"result": "mse"}, "build.result mse compares input and output, but their shapes"),
