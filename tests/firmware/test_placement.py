@@ -55,5 +55,5 @@ def test_other_boards_keep_them_in_flash_unless_asked() -> None:
     platform = load_platform("nucleo-l4r5zi").platform
     assert build(HAR, platform, options=BuildOptions(model_id="har01")).constants_in_ram == ()
     asked = build(HAR, platform, options=BuildOptions(model_id="har01", constants="ram"))
-    assert asked.flash_by_section.get(".rodata.model", 0) < 64
+    assert asked.flash_by_section.get(".rodata.model", 0) < 200
     assert asked.flash_by_section[".data"] >= asked.weight_bytes
