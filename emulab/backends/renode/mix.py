@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from emulab.errors import EmulabError
 from emulab.timing.base import Q8
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def price_image(image: Image, timing: TimingModel) -> Mix:
             continue
         try:
             cost = timing.block(symbol.address, image.read(symbol.address, symbol.size))
-        except Exception:  # noqa: BLE001 - literal pools and data inside a function are no reason to fail
+        except (ValueError, IndexError, EmulabError):  # literal pools and data inside a function
             continue
         instructions += cost.instructions
         cycles += cost.cycles_q8 / Q8

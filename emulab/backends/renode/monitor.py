@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from collections.abc import Callable
 from typing import Final
 
 from emulab.errors import ToolError
@@ -56,15 +57,17 @@ class Monitor:
         self.blocked = False
 
     @classmethod
-    def connect(cls, port: int, limit_s: float, host: str = "127.0.0.1") -> Monitor:
-        """Connect, and read up to the first prompt."""
+    def connect(
+        cls, port: int, limit_s: float, host: str = "127.0.0.1", alive: Callable[[], bool] = lambda: True
+    ) -> Monitor:
+        """Connect, trying while *alive* says that somebody will listen, and read up to the first prompt."""
         deadline = time.monotonic() + limit_s
         while True:
             try:
                 connection = socket.create_connection((host, port), timeout=max(0.1, deadline - time.monotonic()))
                 break
             except OSError as error:
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= deadline or not alive():
                     raise ToolError(f"Renode's Monitor does not answer on port {port}: {error}") from None
                 time.sleep(0.05)
         monitor = cls(connection)

@@ -40,7 +40,7 @@ class RenodeProcess:
                 port = free_port()
                 self._start(command, port)
                 try:
-                    self.monitor = Monitor.connect(port, limit_s)
+                    self.monitor = Monitor.connect(port, limit_s, alive=lambda: self.status() is None)
                     return
                 except ToolError:
                     ended, log = self.status(), self.log_text()

@@ -106,7 +106,7 @@ def register_script(registers: dict[str, Any]) -> str:
     """Python that Renode runs per access: reset values, writable bits, bits that follow others or stay at one."""
     rows: list[str] = []
     for name, given in registers.items():
-        r = {"offset": given} if isinstance(given, int) else given
+        r: dict[str, Any] = {"offset": given} if isinstance(given, int) else given
         follows = []
         for to, source in r.get("follows", {}).items():
             (low_to, mask), (low_from, _) = _bits(to), _bits(source)

@@ -61,7 +61,7 @@ class RenodeSession:
         self._now = Instant(0, (), 0)
         self._now_s = 0.0
         self._ended: str | None = None
-        self._hooked: dict[int, int] = {}
+        self._hooked: set[int] = set()
         self._set_hooks()
 
     @property
@@ -138,7 +138,7 @@ class RenodeSession:
             self._command("pause", _PAUSE_LIMIT_S)
         self._receive(0.0)
         self._count()
-        if paused and self._hooked:
+        if paused and self._tracker.addresses:
             self._at_hook()
         self._take_lines()
 
@@ -175,22 +175,22 @@ class RenodeSession:
         self._now = Instant(instructions, ordered, self._mix.cycles(instructions, classes))
 
     def _set_hooks(self) -> None:
-        """A hook at every window address. An address whose edge was just reached is left out until the machine moved on."""
-        for number, (address, _, _) in enumerate(self._tracker.addresses):
-            self._hooked[address & ~1] = number
-            self._command(f'sysbus.cpu AddHook 0x{address & ~1:X} "{PAUSE}"')
+        """A hook at every window address but the one where the machine stands: it would stop there for ever."""
+        for address, _, _ in self._tracker.addresses:
+            if address & ~1 not in self._hooked:
+                self._hooked.add(address & ~1)
+                self._command(f'sysbus.cpu AddHook 0x{address & ~1:X} "{PAUSE}"')
 
     def _at_hook(self) -> None:
         pc = self.process.monitor.number("sysbus.cpu PC") & ~1
+        self._set_hooks()
         if pc not in self._hooked:
             return
         for number, (address, _, _) in enumerate(self._tracker.addresses):
             if address & ~1 == pc:
                 self._tracker.at_address(number, self._now)
-        # step over it, or the hook would stop the machine here for ever
         self._command(f"sysbus.cpu RemoveHooksAt 0x{pc:X}")
-        self._command("sysbus.cpu Step 1", _PAUSE_LIMIT_S)
-        self._command(f'sysbus.cpu AddHook 0x{pc:X} "{PAUSE}"')
+        self._hooked.discard(pc)
 
     def windows(self) -> list[WindowProfile]:
         """Completed windows; instructions are exact, cycles are those of the opcode mix."""

@@ -1,0 +1,156 @@
+"""A Renode that is none: a Monitor that behaves like recorded sessions of 1.16.1, and firmware of a few words.
+
+Fragments of 1 to 20 bytes, echo, hexadecimal values, errors without a mark, a command that never returns. What the
+"firmware" does follows from the name of the ELF and from what it is told on its console.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import threading
+import time
+
+VERSION = os.environ.get("FAKE_RENODE_VERSION", "1.16.1")
+PER_LINE = 1000
+
+
+class Machine:
+    """Prints a line each time it runs; counts 1000 instructions for it, 5000 for an inference."""
+
+    def __init__(self) -> None:
+        self.instructions = 0
+        self.paused = True
+        self.name = "monitor"
+        self.console: socket.socket | None = None
+        self.pending = [b"m-timestamp-mode-performance\r\n", b"m-lap-us-1\r\n", b"m-init-done\r\n", b"m-ready\r\n"]
+        self.line = b""
+        self.crashes = False
+        self.hooked = False
+
+    def listen(self, port: int) -> None:
+        server = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._serve, args=(server,), daemon=True).start()
+
+    def _serve(self, server: socket.socket) -> None:
+        self.console, _ = server.accept()
+        while data := self.console.recv(256):
+            for byte in data:
+                self.line += bytes([byte])
+                if byte == ord("%"):
+                    self._do(self.line[:-1])
+                    self.line = b""
+
+    def _do(self, command: bytes) -> None:
+        if command == b"name":
+            self.pending.append(b"m-name-dut-[fake]\r\n")
+        elif command.startswith(b"infer"):
+            self.pending += [b"m-infer-start-1\r\n", b"m-lap-us-100\r\n", b"m-lap-us-200\r\n", b"m-infer-done\r\n"]
+        elif command == b"hang":
+            return
+        self.pending.append(b"m-ready\r\n")
+
+    def run(self) -> None:
+        """A little time passes: at most one line, at whose end the hook pauses the machine."""
+        self.paused = False
+        deadline = time.monotonic() + 0.05
+        while time.monotonic() < deadline and not self.pending:
+            time.sleep(0.001)
+        if self.pending and self.console is not None:
+            line = self.pending.pop(0)
+            self.instructions += 5000 if line.startswith(b"m-lap-us-2") else PER_LINE
+            self.console.sendall(line)
+            self.paused = self.hooked
+
+
+def send(connection: socket.socket, data: bytes) -> None:
+    """In fragments of 1 to 20 bytes, as recorded."""
+    size = 1
+    while data:
+        connection.sendall(data[:size])
+        data, size = data[size:], size % 20 + 1
+
+
+def log(text: str) -> None:
+    print(time.strftime("%H:%M:%S") + ".0000", text, flush=True)
+
+
+def answer(machine: Machine, command: str) -> bytes | None:
+    """What follows the echo; None: the command never returns."""
+    if match := re.fullmatch(r'mach create "(.+)"', command):
+        machine.name = match[1]
+        return b""
+    if match := re.match(r"sysbus LoadELF @(.+)", command):
+        machine.crashes = "crash" in match[1]
+        return b""
+    if match := re.match(r"emulation CreateServerSocketTerminal (\d+)", command):
+        machine.listen(int(match[1]))
+        return b""
+    if command == "sysbus.cpu ExecutedInstructions":
+        return b"0x%016X\r\r\n" % machine.instructions
+    if command == "sysbus.cpu PC":
+        return b"0x%x\r\r\n" % 0xC0
+    if command == "machine IsPaused":
+        return b"%s\r\r\n" % str(machine.paused).encode()
+    if command == "sysbus.cpu GetAllOpcodesCounters":
+        return b"--------------\r\n\r|Opcode|Count|\r\n\r--------------\r\n\r"
+    if command == "start":
+        if machine.crashes:
+            log("[ERROR] cpu: CPU abort [PC=0x90000000]: Trying to execute code outside RAM or ROM at 0x90000000.")
+            return None
+        threading.Thread(target=machine.run, daemon=True).start()
+        time.sleep(0.002)
+        return b"Starting emulation...\r\n\r"
+    if command == "pause":
+        machine.paused = True
+        return b"Pausing emulation...\r\n\r"
+    if "AddLineHook" in command:
+        machine.hooked = True
+        return b""
+    if command.startswith(("machine LoadPlatformDescription", "emulation Set", "connector Connect", "sysbus.cpu ")):
+        if "NoSuchMethod" in command:
+            return (
+                f"There was an error executing command '{command}'\r\n"
+                "sysbus.cpu does not provide a field, method or property NoSuchMethod.\r\n"
+            ).encode()
+        return b""
+    return f"No such command or device: {command}\r\n".encode()
+
+
+def main() -> int:
+    if "--version" in sys.argv:
+        print(f"Renode, version {VERSION} (d66b0c2a-202611220727)")
+        return 0
+    mode = os.environ.get("FAKE_RENODE", "")
+    port = int(sys.argv[sys.argv.index("-P") + 1])
+    if mode == "busy":
+        print("Unhandled exception. System.Net.Sockets.SocketException (98): Address already in use", flush=True)
+        return 1
+    if mode == "mute":
+        time.sleep(60)
+    server = socket.create_server(("127.0.0.1", port))
+    log(f"[INFO] Monitor available in telnet mode on port {port}")
+    connection, _ = server.accept()
+    machine = Machine()
+    greeting = b'\xff\xfd\x00\xff\xfb\x01\xff\xfb\x03\xff\xfc"'
+    send(connection, greeting + b"Renode, version 1.16.1 (d66b0c2a-202611220727)\n\r\n\r(monitor) ")
+    pending = b""
+    while data := connection.recv(4096):
+        pending += data
+        while b"\n" in pending:
+            line, _, pending = pending.partition(b"\n")
+            command = line.decode()
+            if command == "quit":
+                return 0
+            said = answer(machine, command)
+            send(connection, line + b"\n\r" + (said or b""))
+            if said is None:
+                time.sleep(3600)
+            send(connection, f"({machine.name}) ".encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The Renode backend against a fake Monitor: a run, and everything that goes wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulab.backends.base import SessionOptions, load_backend
+from emulab.backends.renode import install, repl
+from emulab.errors import BackendUnavailable, FirmwareFault, ToolError
+from emulab.firmware.image import load_image
+from emulab.model.platform import load_platform, platform_names
+from emulab.model.scenario import Window
+
+INFERENCE = Window(name="inference", start="console:m-lap-us-100", stop="console:m-lap-us-200")
+
+
+def write_elf(path: Path, base: int = 0x08000000) -> Path:
+    """A minimal Arm ELF: one segment with a vector table and a branch to itself."""
+    code = struct.pack("<II", 0x20001000, base + 0xC1).ljust(0xC0, b"\0") + b"\xfe\xe7"
+    identity = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
+    head = struct.pack("<16sHHIIIIIHHHHHH", identity, 2, 40, 1, base + 0xC1, 52, 0, 0x5000200, 52, 32, 1, 0, 0, 0)
+    segment = struct.pack("<IIIIIIII", 1, 0x1000, base, base, len(code), len(code), 5, 0x1000)
+    path.write_bytes((head + segment).ljust(0x1000, b"\0") + code)
+    return path
+
+
+def open_fake(tmp_path: Path, name: str = "firmware.elf", **options: Any) -> Any:
+    board = load_platform("nucleo-l4r5zi").platform
+    image = load_image(write_elf(tmp_path / name))
+    return load_backend("renode").open(board, image, SessionOptions(windows=(INFERENCE,), **options))
+
+
+def until(session: Any, text: bytes, limit_s: float = 20.0) -> bytes:
+    said, deadline = b"", time.monotonic() + limit_s
+    while text not in said:
+        assert time.monotonic() < deadline, said
+        said += session.console.read(1.0)
+    return said
+
+
+def test_a_run(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path) as session:
+        assert until(session, b"m-ready").startswith(b"m-timestamp-mode-performance\r\n")
+        session.console.write(b"name%")
+        assert b"m-name-dut-[fake]" in until(session, b"m-ready")
+        before = session.clock.now_s()
+        session.console.write(b"infer 1 0%")
+        until(session, b"m-ready")
+        assert session.clock.now_s() > before
+        (window,) = session.profiler.windows()
+        assert window.profile.instructions == 5000
+        assert window.stop_s > window.start_s
+        assert "PC 0x000000c0" in session.describe_state()
+        pid = session.process.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_two_runs_are_equal(fake: str, tmp_path: Path) -> None:
+    def run() -> Any:
+        with open_fake(tmp_path) as session:
+            until(session, b"m-ready")
+            session.console.write(b"infer 1 0%")
+            until(session, b"m-ready")
+            return session.profiler.windows(), session.clock.now_s()
+
+    assert run() == run()
+
+
+def test_cpu_abort_blocks_the_monitor_and_is_told(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path, "crash.elf") as session:
+        original = session._command
+        session._command = lambda command, limit_s=30.0: original(command, min(limit_s, 1.0))
+        with pytest.raises(FirmwareFault, match="CPU abort at 0x90000000"):
+            session.console.read(5.0)
+        pid = session.process.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_silence_ends_with_the_limit(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path) as session:
+        until(session, b"m-ready")
+        start = time.monotonic()
+        assert session.console.read(0.3) == b""
+        assert time.monotonic() - start < 3.0
+
+
+def test_killed_in_mid_run(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path) as session:
+        until(session, b"m-ready")
+        os.kill(session.process.pid, signal.SIGKILL)
+        with pytest.raises(ToolError, match="Renode"):
+            session.console.read(5.0)
+
+
+def test_port_taken(fake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_RENODE", "busy")
+    with pytest.raises(ToolError, match=r"Renode did not start: .*Address already in use"):
+        open_fake(tmp_path)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("version", "message"), [("1.14.0", "emulab needs 1.15 or newer"), ("none", "did not tell a version")]
+)
+def test_wrong_version(fake: str, monkeypatch: pytest.MonkeyPatch, version: str, message: str) -> None:
+    monkeypatch.setenv("FAKE_RENODE_VERSION", version)
+    found = load_backend("renode").available()
+    assert not found.available
+    assert message in found.reason
+
+
+def test_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("RENODE", raising=False)
+    found = load_backend("renode").available()
+    assert not found.available and found.how_to_install == install.HOW_TO_INSTALL
+    with pytest.raises(BackendUnavailable, match="neither renode nor renode-run"):
+        open_fake(tmp_path)
+    with pytest.raises(ToolError, match="no such program"):
+        install.find("/no/such/renode")
+
+
+def test_keep_resc(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path, extra={"keep_resc": tmp_path / "kept" / "run.resc"}):
+        pass
+    script = (tmp_path / "kept" / "run.resc").read_text()
+    assert 'mach create "emulab"' in script
+    assert str(tmp_path / "kept" / "run.repl") in script
+    assert "CPU.CortexM" in (tmp_path / "kept" / "run.repl").read_text()
+
+
+@pytest.mark.parametrize("name", platform_names())
+def test_every_platform_composes(name: str) -> None:
+    platform = load_platform(name).platform
+    if not platform.core.cpu.get("renode"):
+        pytest.skip(f"{platform.core.name} has no name in Renode")
+    text = repl.compose(platform)
+    for memory in platform.soc.memories:
+        assert f"{memory}: Memory.MappedMemory" in text
+    assert f"{platform.board.console.peripheral}: UART." in text
+
+
+def test_register_script_behaves() -> None:
+    """Run what Renode would run: reset values, ready bits, write-one-to-clear, self-clearing bits."""
+    script = repl.register_script(
+        {
+            "CR": {"offset": 0, "reset": 1, "follows": {17: 16, "3:2": "1:0"}},
+            "SR": {"offset": 4, "clear_on_one": 2, "reset": 3},
+        }
+    )
+
+    class Request:
+        isInit = isRead = isWrite = False
+        offset = value = 0
+
+    scope: dict[str, Any] = {"request": Request()}
+
+    def access(kind: str, offset: int, value: int = 0) -> int:
+        request = scope["request"] = Request()
+        setattr(request, kind, True)
+        request.offset, request.value = offset, value
+        exec(script, scope)  # our own text
+        return request.value
+
+    access("isInit", 0)
+    assert access("isRead", 0) == 1 | 1 << 2
+    access("isWrite", 0, 1 << 16 | 2)
+    assert access("isRead", 0) == 1 << 16 | 1 << 17 | 2 | 2 << 2
+    access("isWrite", 4, 3)
+    assert access("isRead", 4) == 1
+    assert access("isRead", 0x40) == 0
