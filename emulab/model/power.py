@@ -184,6 +184,15 @@ class Regulator(Schema):
         return self
 
 
+class DeepSleep(Schema):
+    """Which MCU state a deep sleep is: a field of a register that firmware sets before it waits for an interrupt."""
+
+    register_address: int = Field(ge=0)
+    mask: int = Field(gt=0, description="bits of the register that count; the lowest of them is bit 0 of the value")
+    states: dict[int, str] = Field(description="value of the field -> MCU state; any other value: sleep_state")
+    source: str = ""
+
+
 class Power(Schema):
     """The power side of a platform."""
 
@@ -195,6 +204,9 @@ class Power(Schema):
     mcu: str = Field(default="core", description="component that `run`, `state` and `sleep` drive")
     run_state: str = Field(default="run", description="state of the MCU while it executes a window")
     sleep_state: str = Field(default="", description="MCU state between jobs, where a duty cycle does not say")
+    deep_sleep: DeepSleep | None = Field(
+        default=None, description="how firmware chooses its deep sleep; none: sleep_state"
+    )
     modes: dict[str, dict[str, str]] = Field(
         default={}, description="MCU state -> states of further components that go with it"
     )
@@ -217,6 +229,9 @@ class Power(Schema):
             raise ValueError(f"run_state: {self.mcu!r} has no state {self.run_state!r}")
         if self.sleep_state and self.sleep_state not in self.components[self.mcu].states:
             raise ValueError(f"sleep_state: {self.mcu!r} has no state {self.sleep_state!r}")
+        for state in self.deep_sleep.states.values() if self.deep_sleep else ():
+            if state not in self.components[self.mcu].states:
+                raise ValueError(f"deep_sleep.states: {self.mcu!r} has no state {state!r}")
         for mode, states in self.modes.items():
             if mode not in self.components[self.mcu].states:
                 raise ValueError(f"modes: {self.mcu!r} has no state {mode!r}")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from nodes import cell, cycle, n, platform, toy_power
 
-from emulab.energy.duty import simulate_duty_cycle
+from emulab.energy.counting import count_all, count_sampled
+from emulab.energy.duty import Study, simulate_duty_cycle
 from emulab.errors import InputError
 from emulab.model.base import validate
 from emulab.model.dutycycle import DutyCycle
@@ -177,14 +178,18 @@ def test_same_seed_same_result_whatever_the_blocks(monkeypatch: pytest.MonkeyPat
 
 def test_sampled_interval_covers_the_full_draw() -> None:
     """The stated 99 % interval holds the fully drawn result in at least 95 of 100 seeds."""
-    phases = [{"name": "w", "duration_s": 0.1, "when": {"probability": 0.3}}]
-    events = [{"name": "x", "rate_per_s": 0.2, "phases": [{"name": "k", "duration_s": 0.05}]}]
+    node = cycle(
+        phases=[{"name": "w", "duration_s": 0.1, "when": {"probability": 0.3}}],
+        events=[{"name": "x", "rate_per_s": 0.2, "phases": [{"name": "k", "duration_s": 0.05}]}],
+    )
+    budget = Study(platform(), node, {}).budget
     covered = 0
     for seed in range(100):
-        full = run(phases, events=events, duration_s=2e6, seed=seed, mode="drawn")
-        part = run(phases, events=events, duration_s=2e6, seed=seed, mode="sampled")
-        assert part.interval > 0
-        covered += abs(part.mean_current_a - full.mean_current_a) <= part.interval * part.mean_current_a
+        full = budget.rate(count_all(budget, node, 4e5, seed)).current_a
+        tally, interval = count_sampled(budget, node, 4e5, seed, blocks=24, jobs=512)
+        part = budget.rate(tally).current_a
+        assert 0 < interval < 0.1
+        covered += abs(part - full) <= interval * part
     assert covered >= 95
 
 

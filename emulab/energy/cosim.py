@@ -1,0 +1,94 @@
+"""Firmware on the ledger: the embedded machine's sleep, wake-up and clock changes drive the power components.
+
+The machine tells what the core does (``run``, ``sleep``, ``deep-sleep``) and at which clock; a deep sleep becomes the
+state that the firmware's own power register asks for. The MCU's other components follow by ``power.modes``::
+
+    with backend.open(platform, image, options) as session:
+        meter = FirmwareMeter(platform, session.machine)
+        ...
+        meter.charges(session.clock.now_s())        # coulomb per component since reset
+
+Windows of the session then carry their own charge, which :func:`emulab.energy.window_energy` uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from emulab.energy.network import platform_ledger
+
+if TYPE_CHECKING:
+    from emulab.energy.ledger import Ledger
+    from emulab.energy.trace import Trace
+    from emulab.model.platform import Platform
+
+
+class PowerSource(Protocol):
+    """What a machine offers to whoever accounts its energy."""
+
+    power_listeners: list[Callable[[str, str, float], None]]
+    clock_listeners: list[Callable[[float, float], None]]
+    charge_sources: list[Callable[[float], dict[str, float]]]
+
+    def bus_read(self, address: int, size: int) -> int: ...
+
+
+DEEP_SLEEP = "deep-sleep"
+
+
+class FirmwareMeter:
+    """Keeps the ledger of a platform while its machine runs. Attach it right after the session is opened."""
+
+    def __init__(self, platform: Platform, machine: PowerSource, *, trace: Trace | None = None) -> None:
+        self.ledger: Ledger = platform_ledger(platform, trace=trace)
+        self.power = self.ledger.network.power
+        self._machine = machine
+        for name, state in self.power.modes.get(self.power.run_state, {}).items():
+            self.ledger.set_state(name, state, 0.0)
+        machine.power_listeners.append(self._on_state)
+        machine.clock_listeners.append(self._on_clock)
+        machine.charge_sources.append(self.charges)
+
+    def charges(self, time_s: float) -> dict[str, float]:
+        """Charge in coulomb per component since reset, up to *time_s* (or later, if events beyond it came already)."""
+        self.ledger.advance(self._at(time_s))
+        return self.ledger.charge_by_component()
+
+    def _at(self, time_s: float) -> float:
+        """A time the ledger takes: within one block the machine's events may lie a few cycles apart, out of order."""
+        return max(time_s, self.ledger.time_s)
+
+    def _on_state(self, component: str, state: str, time_s: float) -> None:
+        at = self._at(time_s)
+        if component == "core":
+            self._mcu(self._mode(state), at)
+            return
+        known = self.ledger.network.components.get(component)
+        if known is not None and state in known.schema.states:
+            self.ledger.set_state(component, state, at)
+
+    def _on_clock(self, clock_hz: float, time_s: float) -> None:
+        at = self._at(time_s)
+        for name, component in self.ledger.network.components.items():
+            if component.clock_hz != clock_hz:
+                self.ledger.set_clock(name, clock_hz, at)
+
+    def _mode(self, state: str) -> str:
+        """The MCU state that the machine's word stands for."""
+        states = self.ledger.network.components[self.power.mcu].schema.states
+        if state == "run":
+            return self.power.run_state
+        if state == DEEP_SLEEP:
+            choice = self.power.deep_sleep
+            if choice is not None:
+                value = self._machine.bus_read(choice.register_address, 4) & choice.mask
+                value //= choice.mask & -choice.mask
+                return choice.states.get(value, self.power.sleep_state)
+            return self.power.sleep_state or self.power.run_state
+        return state if state in states else self.power.sleep_state or self.power.run_state
+
+    def _mcu(self, state: str, time_s: float) -> None:
+        self.ledger.set_state(self.power.mcu, state, time_s)
+        for name, other in self.power.modes.get(state, {}).items():
+            self.ledger.set_state(name, other, time_s)
