@@ -54,15 +54,19 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
         groups = out_c // geometry["group_out_c"]
         row_words, steps = _rows(geometry)
         group_channels = -(-geometry["group_out_c"] // 4) * 4
-        # Widened weights of one channel are 8 * steps bytes; the rest is a pixel pair and two border windows.
-        affordable = (ctx.spare_bytes(op) - 24 * steps) // (8 * steps) // 4 * 4
+        # A channel's widened weights and parameters are 8 * steps + 16 bytes; the rest is for pixels.
+        affordable = (ctx.spare_bytes(op) - 24 * steps) // (8 * steps + 16) // 4 * 4
         chunk = min(max(4, affordable), group_channels)
         chunk = -(-group_channels // -(-group_channels // chunk)) + 3 & ~3
         geometry |= {"steps": steps, "row_words": row_words, "chunk": chunk}
         if row_words:
             weights = _pad_last(weights.reshape(out_c, geometry["kernel_h"], -1), 4 * row_words).reshape(out_c, -1)
         packed, table = pack_dsp(weights, groups, steps), pad_groups(channels.table, groups)
-        source, kernel, scratch = ("conv_s8_dsp.c", "dsp_block.c"), "emulab_conv_s8_dsp", 8 * steps * (chunk + 3) + 8
+        source, kernel, scratch = (
+            ("conv_s8_dsp.c", "dsp_block.c"),
+            "emulab_conv_s8_dsp",
+            (8 * steps + 16) * chunk + 24 * steps + 8,
+        )
     else:
         packed, table = weights, channels.table
         source, kernel, scratch = ("conv_s8.c",), "emulab_conv_s8", 2 * taps

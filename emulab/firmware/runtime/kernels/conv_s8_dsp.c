@@ -127,12 +127,13 @@ static inline const int8_t *window(const emulab_conv_s8_params *p, const int8_t 
     return buffer;
 }
 
-/* Scratch, in words: widened weights of a chunk (chunk * 2 * steps), widened pixel pair (4 * steps), two buffers of
- * `steps` + 1 words for windows at the border. */
+/* Scratch, in words: widened weights of a chunk (chunk * 2 * steps), its channels (chunk * 4), widened pixel pair
+ * (4 * steps), two buffers of `steps` + 1 words for windows at the border. */
 void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     uint32_t *const weights = scratch;
-    uint32_t *const pixels = weights + 2 * p->chunk * p->steps;
+    emulab_channel *const channels_in_ram = (emulab_channel *)(void *)(weights + 2 * p->chunk * p->steps);
+    uint32_t *const pixels = weights + (2 * p->steps + 4) * p->chunk;
     int8_t *const buffer_a = (int8_t *)(pixels + 4 * p->steps), *const buffer_b = buffer_a + 4 * p->steps + 4;
     const int32_t pixel_count = p->out_h * p->out_w, row_words = p->row_words;
     const int32_t group_channels = (p->group_out_c + 3) & ~3;
@@ -151,7 +152,9 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
             const int32_t valid = p->group_out_c - done < channels ? p->group_out_c - done : channels;
             widen_weights(flash, channels * p->steps, weights);
             flash += channels * p->steps;
-            block.channel = channel;
+            /* Every pair of pixels needs them: a small cache of flash data would lose them each time. */
+            memcpy(channels_in_ram, channel, (size_t)channels * sizeof *channel);
+            block.channel = channels_in_ram;
             block.groups = valid / 4;
             const int32_t pointwise = p->kernel_h * p->kernel_w == 1 && p->stride_h == 1 && p->stride_w == 1 && row_words &&
                                       valid % 4 == 0;
@@ -194,7 +197,7 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                     }
                     if (valid % 4) { /* the last channels, into a buffer wide enough for 4 */
                         int8_t last[8];
-                        block.channel = channel + valid / 4 * 4;
+                        block.channel = channels_in_ram + valid / 4 * 4;
                         block.w = weights + valid / 4 * 8 * p->steps;
                         block.groups = 1;
                         int8_t *end_a = block.out_a + valid / 4 * 4, *end_b = block.out_b + valid / 4 * 4;
@@ -202,7 +205,7 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                         block.out_b = last + 4;
                         emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
                         block.w = weights;
-                        block.channel = channel;
+                        block.channel = channels_in_ram;
                         block.groups = valid / 4;
                         for (int32_t j = 0; j < valid % 4; j++) {
                             end_a[j] = last[j];

@@ -35,23 +35,20 @@ void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, i
 }
 
 #ifdef EMULAB_DSP_NATIVE
-/* Registers: r0 x, r1 w, r2 r3 r12 lr temporaries, r4-r7 pixel a, r8-r11 pixel b.
+/* Registers: r0 x, r1 w, r2 r3 weights, r12 lr pixels, r4-r7 pixel a, r8-r11 pixel b.
  * Stack: 0 x at the entry of a group, 4 channel, 8 out_a, 12 out_b, 16 groups left, 20 end of x, 24 entry point into
  * the unrolled loop, 28 bytes by which w starts early there, 32 w of the next group, 36 `above`.
  *
- * The loop does 4 steps (16 inputs) a turn; a count that is no multiple of 4 enters it in the middle, with both pointers
- * set back by the steps left out. */
-#define STEP(n)                                                                                                        \
-    "ldr r2, [r0, #" #n "*16+0]\n ldr r3, [r0, #" #n "*16+4]\n ldr r12, [r1, #" #n "*32+0]\n ldr lr, [r1, #" #n        \
-    "*32+4]\n"                                                                                                         \
-    "smlad r4, r2, r12, r4\n smlad r8, r3, r12, r8\n smlad r5, r2, lr, r5\n smlad r9, r3, lr, r9\n"                    \
-    "ldr r12, [r1, #" #n "*32+8]\n ldr lr, [r1, #" #n "*32+12]\n"                                                      \
-    "smlad r6, r2, r12, r6\n smlad r10, r3, r12, r10\n smlad r7, r2, lr, r7\n smlad r11, r3, lr, r11\n"                \
-    "ldr r2, [r0, #" #n "*16+8]\n ldr r3, [r0, #" #n "*16+12]\n ldr r12, [r1, #" #n "*32+16]\n ldr lr, [r1, #" #n      \
-    "*32+20]\n"                                                                                                        \
-    "smlad r4, r2, r12, r4\n smlad r8, r3, r12, r8\n smlad r5, r2, lr, r5\n smlad r9, r3, lr, r9\n"                    \
-    "ldr r12, [r1, #" #n "*32+24]\n ldr lr, [r1, #" #n "*32+28]\n"                                                     \
-    "smlad r6, r2, r12, r6\n smlad r10, r3, r12, r10\n smlad r7, r2, lr, r7\n smlad r11, r3, lr, r11\n"
+ * The loop does 3 steps (12 inputs) a turn; a count that is no multiple of 3 enters it in the middle, with both pointers
+ * set back by the steps left out. Three, and weights in low registers, so that this function and the widening of the
+ * pixels stay together in an instruction cache of 1 KB. */
+#define QUAD(n, x, w)                                                                                                  \
+    "ldr r12, [r0, #" #n "*16+" #x "]\n ldr lr, [r0, #" #n "*16+" #x "+4]\n"                                           \
+    "ldr r2, [r1, #" #n "*32+" #w "]\n ldr r3, [r1, #" #n "*32+" #w "+4]\n"                                            \
+    "smlad r4, r12, r2, r4\n smlad r8, lr, r2, r8\n smlad r5, r12, r3, r5\n smlad r9, lr, r3, r9\n"                    \
+    "ldr r2, [r1, #" #n "*32+" #w "+8]\n ldr r3, [r1, #" #n "*32+" #w "+12]\n"                                         \
+    "smlad r6, r12, r2, r6\n smlad r10, lr, r2, r10\n smlad r7, r12, r3, r7\n smlad r11, lr, r3, r11\n"
+#define STEP(n) QUAD(n, 0, 0) QUAD(n, 8, 16)
 
 /* Requantise channel n to a byte: r12 points at its parameters, a and b are the accumulators. */
 #define RELU(n, a, b)                                                                                                  \
@@ -75,7 +72,7 @@ void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, i
             ":\n"                                                                                                      \
             "push {r4-r11, lr}\n sub sp, sp, #44\n"                                                                    \
             "ldm r0, {r1-r8}\n str r8, [sp, #36]\n" /* x w channel out_a out_b groups steps above */                   \
-            "rsb r8, r7, #0\n and r8, r8, #3\n" /* steps left out of the first turn */                                 \
+            "add r8, r7, #2\n mov r9, #3\n udiv r8, r8, r9\n mul r8, r8, r9\n sub r8, r8, r7\n" /* steps left out */     \
             "add r9, r1, r7, lsl #4\n str r9, [sp, #20]\n" /* end of x */                                              \
             "sub r1, r1, r8, lsl #4\n str r1, [sp, #0]\n"                                                              \
             "lsl r10, r8, #5\n str r10, [sp, #28]\n"                                                                   \
@@ -83,15 +80,15 @@ void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, i
             "str r9, [sp, #24]\n"                                                                                      \
             "str r3, [sp, #4]\n str r4, [sp, #8]\n str r5, [sp, #12]\n str r6, [sp, #16]\n"                            \
             "mov r0, r1\n mov r1, r2\n mov r12, r3\n b 1f\n"                                                           \
-            ".align 2\n3:\n .word 4f-3b, 5f-3b, 6f-3b, 7f-3b\n"                                                    \
+            ".align 2\n3:\n .word 4f-3b, 5f-3b, 6f-3b\n"                                                    \
             "1:\n" /* next group: r12 channel, r1 w */                                                                 \
             "ldr r0, [sp, #0]\n ldr r2, [sp, #28]\n"                                                                   \
             "ldr r4, [r12]\n ldr r5, [r12, #16]\n ldr r6, [r12, #32]\n ldr r7, [r12, #48]\n ldr r3, [sp, #24]\n"       \
             "sub r1, r1, r2\n"                                                                                         \
             "mov r8, r4\n mov r9, r5\n mov r10, r6\n mov r11, r7\n bx r3\n"                                            \
-            ".align 2\n4:\n" STEP(0) "5:\n" STEP(1) "6:\n" STEP(2) "7:\n" STEP(3)                                  \
+            ".align 2\n4:\n" STEP(0) "5:\n" STEP(1) "6:\n" STEP(2)                                                     \
             "ldr r2, [sp, #20]\n"                                                                                      \
-            "add r0, r0, #64\n add r1, r1, #128\n cmp r0, r2\n bne 4b\n"                                              \
+            "add r0, r0, #48\n add r1, r1, #96\n cmp r0, r2\n bne 4b\n"                                              \
             "str r1, [sp, #32]\n"                                                                                      \
             "ldr r12, [sp, #4]\n" REQUANT(0, "r4", "r8") REQUANT(1, "r5", "r9")                                        \
             "bfi r4, r5, #8, #8\n bfi r8, r9, #8, #8\n" REQUANT(2, "r6", "r10")                                       \
