@@ -67,6 +67,7 @@ def test_mlperf_tiny_accuracy(mlperf: Path, folder: str, reference: str, model: 
     assert result.value == pytest.approx(value, abs=1e-9 if folder != "ad01" else 2.5e-3 * 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["kws_ref_model", "ad01_int8"])
 def test_micro_interpreter_as_host_model(mlperf: Path, model: str) -> None:
     """Any object with the protocol can be evaluated: here the interpreter that runs on boards."""

@@ -68,7 +68,7 @@ def test_same_seed_same_model_other_seed_other_ranges(har: Path, tmp_path: Path)
     [
         ("kws01", "kws_ref_model", "kws_ref_model_float32"),
         ("ic01", "pretrainedResnet_quant", "pretrainedResnet"),
-        ("ad01", "ad01_int8", "ad01_fp32"),
+        pytest.param("ad01", "ad01_int8", "ad01_fp32", marks=pytest.mark.slow),
     ],
 )
 def test_reference_models_lose_little(mlperf: Path, tmp_path: Path, folder: str, reference: str, model: str) -> None:
