@@ -75,7 +75,8 @@ class Poisson(Source):
 
         last = 0.0
         while True:
-            times = self._times.exponential(1 / self.rate_per_s, size)
+            due = int((self.until_s - last) * self.rate_per_s * 1.05) + 64
+            times = self._times.exponential(1 / self.rate_per_s, min(size, due))
             times[0] += last
             numpy.cumsum(times, out=times)
             last = float(times[-1])
