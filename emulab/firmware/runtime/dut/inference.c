@@ -81,6 +81,29 @@ void dut_infer(uint32_t warmups, uint32_t inferences)
     dut_results();
 }
 
+/* The same number as a double, by its bits: printing is the only use of doubles, and not worth an instruction that many
+ * cores (and some models of those that have it) lack. */
+static double widen(float value)
+{
+    union {
+        float f;
+        uint32_t u;
+    } from = {.f = value};
+    union {
+        uint64_t u;
+        double d;
+    } to;
+    uint32_t exponent = from.u >> 23 & 0xFF, fraction = from.u & 0x7FFFFF;
+    if (exponent == 0xFF)
+        exponent = 0x7FF;
+    else if (exponent)
+        exponent += 1023 - 127;
+    else
+        fraction = 0; /* below 2^-126: prints as zero anyway */
+    to.u = (uint64_t)(from.u >> 31) << 63 | (uint64_t)exponent << 52 | (uint64_t)fraction << 29;
+    return to.d;
+}
+
 static float output_value(uint32_t i)
 {
 #if EMULAB_MODEL_OUTPUT_IS_FLOAT
@@ -108,7 +131,7 @@ void dut_results(void)
         float difference = output_value(i) - input_value(i);
         sum += difference * difference;
     }
-    dut_print("m-results-[%.3f]\r\n", (double)(sum / EMULAB_MODEL_OUTPUT_ELEMENTS));
+    dut_print("m-results-[%.3f]\r\n", widen(sum / EMULAB_MODEL_OUTPUT_ELEMENTS));
 }
 
 #else
@@ -117,7 +140,7 @@ void dut_results(void)
 {
     dut_print("m-results-[");
     for (uint32_t i = 0; i < EMULAB_MODEL_OUTPUT_ELEMENTS; i++)
-        dut_print(i ? ",%.3f" : "%.3f", (double)output_value(i));
+        dut_print(i ? ",%.3f" : "%.3f", widen(output_value(i)));
     dut_print("]\r\n");
 }
 
