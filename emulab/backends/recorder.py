@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emulab.lab.align import match_edges
 from emulab.lab.capture import Capture
 from emulab.lab.captures import recording
 from emulab.lab.captures.session import RecordedSession, RecordedWindow
@@ -49,7 +50,8 @@ def recorded_windows(lines: Sequence[Line], capture: Capture | None) -> tuple[Re
     With a capture, windows are those that were run while it was taken; accuracy inferences (``infer 1 0``) are none.
     """
     found: list[tuple[float, float, int, tuple[float, ...]]] = []
-    command, start, stop, results = "", 0.0, 0.0, ()
+    command, start, stop = "", 0.0, 0.0
+    results: tuple[float, ...] = ()
     laps: list[int] = []
     for when, direction, text in lines:
         if direction == ">":
@@ -71,12 +73,12 @@ def recorded_windows(lines: Sequence[Line], capture: Capture | None) -> tuple[Re
             command = ""
     if capture is not None:
         found = [w for w in found if w[0] >= capture.start_s and w[1] <= capture.stop_s + 0.5]
+        # Windows of another length than the last are trials that found the length.
+        found = [w for w in found if w[2] == found[-1][2]] if found else []
         edges = [when for name, when in capture.marks if name == "falling"]
-        while len(found) > 1 and len(edges) < 2 * len(found):
-            found = found[1:]
-        if found and len(edges) >= 2 * len(found):
-            edges = edges[-2 * len(found) :]
-            found = [(edges[2 * i], edges[2 * i + 1], n, r) for i, (_, _, n, r) in enumerate(found)]
+        pairs = match_edges([(w[0], w[1]) for w in found], edges)
+        if pairs is not None:
+            found = [(start, stop, n, r) for (start, stop), (_, _, n, r) in zip(pairs, found, strict=True)]
     return tuple(RecordedWindow(*window) for window in found)
 
 

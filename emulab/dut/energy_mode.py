@@ -126,21 +126,20 @@ def energy(
 def place(windows: list[MeasuredWindow], trace: CurrentTrace) -> tuple[list[MeasuredWindow], str]:
     """Windows on the trace's clock: by the edges the monitor saw itself, else as they were timed.
 
-    A monitor that watches the timestamp pin marks ``falling`` edges on its own clock, which no clock error moves; the
-    last two of each window are taken when there are two per window (plus at most boot and sync pulses before). Windows
-    that the trace does not cover are on another clock: those are found by correlation.
+    A monitor that watches the timestamp pin marks ``falling`` edges on its own clock, which no clock error moves.
+    Windows that the trace does not cover are on another clock: those are found by correlation.
     """
+    from emulab.lab.align import correlate, match_edges
+
     marks = [when for name, when in trace.marks if name == "falling"]
-    if windows and len(marks) >= 2 * len(windows):
-        own = marks[-2 * len(windows) :]
+    pairs = match_edges([(w.start_s, w.stop_s) for w in windows], marks)
+    if pairs is not None:
         placed = [
-            MeasuredWindow(w.index, own[2 * i], own[2 * i + 1], w.inferences, w.warmups, "gpio", w.results)
-            for i, w in enumerate(windows)
+            MeasuredWindow(w.index, start, stop, w.inferences, w.warmups, "gpio", w.results)
+            for w, (start, stop) in zip(windows, pairs, strict=True)
         ]
         return placed, "gpio edges seen by the power monitor"
     if not all(_covered(window, trace) for window in windows):
-        from emulab.lab.align import correlate
-
         shift = correlate(trace.start_s, trace.step_s, trace.mean_a, [(w.start_s, w.stop_s) for w in windows])
         if shift is not None:
             moved = [

@@ -10,6 +10,44 @@ MIN_CONTRAST = 0.05
 """Least difference between windows and pauses, as a part of the mean, that a correlation is trusted at."""
 
 
+DURATION_ERROR = 0.02
+DURATION_SLACK_S = 0.05
+"""How much longer or shorter two edges may be apart than the host saw: its lines come late, clocks differ."""
+NEAR_S = 0.5
+
+
+def match_edges(windows: Sequence[tuple[float, float]], falling: Sequence[float]) -> list[tuple[float, float]] | None:
+    """The two *falling* edges of each window, whose times the host knows only roughly; None when they cannot be told.
+
+    Each window is sought near its own time and with its own length. On another clock they are the last two per window
+    (before are pulses of the boot and of trial windows), if that gives every window its length.
+    """
+    found = []
+    for window in windows:
+        near = [
+            (abs(a - window[0]), a, b)
+            for index, a in enumerate(falling)
+            for b in falling[index + 1 : index + 4]
+            if abs(a - window[0]) < NEAR_S and _alike((a, b), window)
+        ]
+        if not near:
+            break
+        _, start, stop = min(near)
+        found.append((start, stop))
+    if windows and len(found) == len(windows):
+        return found
+    last = list(falling[-2 * len(windows) :])
+    pairs = list(zip(last[::2], last[1::2], strict=False))
+    if windows and len(last) == 2 * len(windows) and all(map(_alike, pairs, windows)):
+        return pairs
+    return None
+
+
+def _alike(pair: tuple[float, float], window: tuple[float, float]) -> bool:
+    expected = window[1] - window[0]
+    return abs((pair[1] - pair[0]) - expected) <= max(DURATION_ERROR * expected, DURATION_SLACK_S)
+
+
 def correlate(
     start_s: float, step_s: float, current_a: Any, windows: Sequence[tuple[float, float]], max_bins: int = 200_000
 ) -> float | None:

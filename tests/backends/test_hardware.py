@@ -80,7 +80,7 @@ def test_performance_and_accuracy_through_a_real_port(line):
 @pytest.mark.parametrize(("monitor", "rate"), [("ppk2", 1e5), ("lpm01a", 1e3)])
 def test_energy_with_noise_drift_losses_and_clock_error(monitor, rate, tmp_path):
     options = {"energy_mode": True, "latency_us": 20_000, "imperfection": FLAWED, "active_a": 0.0132, "idle_a": 0.003}
-    with bench_of(monitors=(monitor,), speed=2.0, **options) as bench:
+    with bench_of(monitors=(monitor,), **options) as bench:
         record = str(tmp_path / "rec")
         with open_board(bench, power=power_of(bench, monitor), record=record) as session:
             client = DutClient(session.console, session.clock, 10.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emulab.lab.align import correlate
+from emulab.lab.align import correlate, match_edges
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.731, 5.02])
@@ -33,3 +33,41 @@ def test_a_flat_or_short_trace_cannot_tell():
     assert correlate(0.0, 1e-3, np.full(500, 0.01), [(1.0, 2.0)]) is None
     assert correlate(0.0, 1e-3, np.full(500, 0.01), []) is None
     assert correlate(0.0, 1e-3, np.empty(0), [(1.0, 2.0)]) is None
+
+
+WINDOWS = [(10.0, 11.5), (13.0, 14.5), (16.0, 17.5)]
+EDGES = [t + 0.02 for window in WINDOWS for t in window]
+
+
+def pairs(edges):
+    return [(edges[2 * i], edges[2 * i + 1]) for i in range(3)]
+
+
+def test_edges_of_windows_with_pulses_before():
+    assert match_edges(WINDOWS, [0.5, 8.0, 8.3, *EDGES]) == pairs(EDGES)
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_a_lost_edge_is_never_taken_for_another(lost):
+    seen = [8.0, 8.3, *(e for i, e in enumerate(EDGES) if i != lost)]
+    assert match_edges(WINDOWS, seen) is None
+
+
+def test_an_extra_edge_after_the_windows():
+    assert match_edges(WINDOWS, [*EDGES, 19.0]) == pairs(EDGES)
+
+
+def test_edges_on_another_clock_are_the_last_ones():
+    moved = [e + 1000 for e in EDGES]
+    assert match_edges(WINDOWS, [3.0, *moved]) == pairs(moved)
+    assert match_edges(WINDOWS, []) is None
+
+
+def test_losses_of_a_simulated_monitor_do_not_depend_on_its_ticks():
+    from emulab.lab.bench.imperfection import Imperfection
+
+    flaws = Imperfection(lost=0.01, seed=5)
+    whole = flaws.kept(0, 100_000)
+    assert 0.007 < 1 - whole.mean() < 0.013
+    parts = [flaws.kept(i, min(37, 10_000 - i)) for i in range(0, 10_000, 37)]
+    assert np.array_equal(np.concatenate(parts), whole[:10_000])

@@ -9,6 +9,9 @@ from typing import Any
 from emulab.errors import InputError
 
 
+BLOCK = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Imperfection:
     """``noise``: standard deviation, part of the value; ``drift``: slow gain error, amplitude over ``drift_period_s``;
@@ -41,13 +44,22 @@ class Imperfection:
         gain = 1.0 + self.drift * np.sin(2 * math.pi * times / self.drift_period_s)
         return values * gain * (1.0 + self.noise * random.standard_normal(len(values)))
 
-    def kept(self, count: int, random: Any) -> Any:
-        """Which of *count* samples arrive."""
+    def kept(self, begin: int, count: int) -> Any:
+        """Which of *count* samples from number *begin* on arrive; the same however the stream is cut into ticks."""
         import numpy as np
 
-        keep = np.ones(count, dtype=bool)
-        if self.lost:
-            mean_run = (1 + self.lost_run) / 2
-            for start in np.flatnonzero(random.random(count) < self.lost / mean_run):
-                keep[start : start + int(random.integers(1, self.lost_run + 1))] = False
+        if not self.lost:
+            return np.ones(count, dtype=bool)
+        blocks = [self._block(k) for k in range(begin // BLOCK, (begin + count - 1) // BLOCK + 1)]
+        offset = begin % BLOCK
+        return np.concatenate(blocks)[offset : offset + count] if blocks else np.ones(0, dtype=bool)
+
+    def _block(self, number: int) -> Any:
+        import numpy as np
+
+        random = np.random.default_rng([self.seed, number])
+        keep = np.ones(BLOCK, dtype=bool)
+        mean_run = (1 + self.lost_run) / 2
+        for start in np.flatnonzero(random.random(BLOCK) < self.lost / mean_run):
+            keep[start : start + int(random.integers(1, self.lost_run + 1))] = False
         return keep

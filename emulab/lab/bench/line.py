@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import socket
+import time
 from typing import Protocol
 
 from emulab.errors import InputError, ToolError
@@ -44,15 +45,18 @@ class PtyLine:
         self._queue = bytearray()
 
     def read(self, timeout_s: float) -> bytes:
-        """What the client sent; also pushes on what waits to be sent."""
-        self._push()
-        if self._master < 0:
-            return b""
-        ready, _, _ = select.select([self._master], [], [], timeout_s)
-        if not ready:
-            return b""
-        with contextlib.suppress(OSError):
-            return os.read(self._master, 4096)
+        """What the client sent; meanwhile what waits to be sent is pushed on as fast as it is taken."""
+        deadline = time.monotonic() + timeout_s
+        while self._master >= 0:
+            self._push()
+            left = max(deadline - time.monotonic(), 0.0)
+            sending = [self._master] if self._queue else []
+            ready, _, _ = select.select([self._master], sending, [], left)
+            if ready:
+                with contextlib.suppress(OSError):
+                    return os.read(self._master, 4096)
+            if left <= 0:
+                break
         return b""
 
     def write(self, data: bytes) -> bool:

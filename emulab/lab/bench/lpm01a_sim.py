@@ -106,7 +106,7 @@ class Lpm01aSim:
         times = self._begin_s + (self._made + np.arange(count)) / rate
         amps = self._imperfection.spoil(amps, times, self._random)
         values = amps * self.voltage_v / self._rate if self._energy else amps
-        keep = self._imperfection.kept(count, self._random)
+        keep = self._imperfection.kept(self._made, count)
         edges = [e for e in self._player.falling_edges() if times[0] <= e < times[0] + count / rate]
         out: list[str] = []
         for k in range(count):

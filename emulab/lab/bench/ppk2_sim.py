@@ -72,7 +72,7 @@ class Ppk2Sim:
         amps = self._imperfection.spoil(self._player.current(times), times, self._random)
         logic = self._player.level(times) | 0xFE
         words = packet.encode(amps, self._counter + np.arange(count), logic, self._modifiers, self.voltage_v)
-        keep = self._imperfection.kept(count, self._random)
+        keep = self._imperfection.kept(self._made, count)
         data = np.frombuffer(words, "<u4")[keep].tobytes()
         self._made += count
         self._counter += count

@@ -63,7 +63,7 @@ def decode(text: str, rate_hz: float, voltage_v: float, start_s: float = 0.0) ->
             if stamp_s is not None and now > stamp_s:
                 missing = round((now - stamp_s) * rate_hz) - (len(values) - stamp_at)
                 if 0 < missing < 3600 * rate_hz:
-                    values += [np.nan] * missing
+                    events = _spread(values, events, stamp_at, missing)
                     lost += missing
             stamp_s, stamp_at = now, len(values)
             continue
@@ -96,6 +96,23 @@ def decode(text: str, rate_hz: float, voltage_v: float, start_s: float = 0.0) ->
         incomplete=incomplete,
         source="LPM01A",
     )
+
+
+def _spread(values: list[float], events: list[int], begin: int, missing: int) -> list[int]:
+    """Spread *missing* NaN evenly over ``values[begin:]``; the events' new places."""
+    piece = values[begin:]
+    del values[begin:]
+    places = []
+    for index, value in enumerate(piece):
+        while len(values) - begin - index < missing * (index + 0.5) / len(piece) - 0.5:
+            values.append(float("nan"))
+        places.append(len(values))
+        values.append(value)
+    values += [float("nan")] * (missing - (len(values) - begin - len(piece)))
+    return [
+        event if event < begin else places[event - begin] if event - begin < len(places) else len(values)
+        for event in events
+    ]
 
 
 def _samples(line: str) -> tuple[list[float], int]:
