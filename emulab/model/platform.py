@@ -6,9 +6,11 @@ folder is searched first, then the folders that ship with emulab.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,16 +44,10 @@ class Board(Schema):
     name: str
     title: str = ""
     clock_hz: float = Field(gt=0, description="core clock emulab's own firmware sets up")
-    clock_points: list[PhysicalNumber] = Field(
-        default=[], description="other core clocks the board can be set to"
-    )
+    clock_points: list[PhysicalNumber] = Field(default=[], description="other core clocks the board can be set to")
     console: Console
-    timestamp_pin: str = Field(
-        default="", description="GPIO of the MLPerf energy-mode timestamp, e.g. PA9 or gpioa.9"
-    )
-    inputs: dict[str, bool] = Field(
-        default={}, description="level of pins driven from outside, e.g. {PG10: true}"
-    )
+    timestamp_pin: str = Field(default="", description="GPIO of the MLPerf energy-mode timestamp, e.g. PA9 or gpioa.9")
+    inputs: dict[str, bool] = Field(default={}, description="level of pins driven from outside, e.g. {PG10: true}")
     parts: dict[str, dict[str, Any]] = Field(default={}, description="sensors, radios and LEDs on the board")
     firmware: dict[str, Any] = Field(
         default={}, description="what emulab's own start-up code needs: registers to write, UART, timer"
@@ -124,13 +120,25 @@ def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Read one YAML mapping; InputError names file, line and what is wrong."""
+    """Read one YAML mapping; InputError names file, line and what is wrong.
+
+    A file that has not changed since it was last read is not parsed again: a sweep reads the same few many times.
+    """
+    try:
+        state = file.stat()
+    except FileNotFoundError:
+        raise InputError.at(file, "", "no such file") from None
+    except OSError as error:
+        raise InputError.at(file, "", f"cannot be read: {error.strerror}") from None
+    return copy.deepcopy(_parse_yaml(file, state.st_mtime_ns, state.st_size))
+
+
+@lru_cache(maxsize=256)
+def _parse_yaml(file: Path, mtime_ns: int, size: int) -> dict[str, Any]:
     import yaml
 
     try:
         text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError.at(file, "", "no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError.at(file, "", f"cannot be read: {error}") from None
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -169,18 +177,11 @@ def _layers(file: Path, folders: list[Path], seen: tuple[Path, ...]) -> tuple[di
     files: list[Path] = []
     for parent in parents:
         found = next(
-            (
-                c
-                for base in (file.parent, *folders)
-                for c in (base / parent, base / f"{parent}.yaml")
-                if c.is_file()
-            ),
+            (c for base in (file.parent, *folders) for c in (base / parent, base / f"{parent}.yaml") if c.is_file()),
             None,
         )
         if found is None:
-            raise InputError.at(
-                file, "extends", f"no platform file {parent!r} in {', '.join(map(str, folders))}"
-            )
+            raise InputError.at(file, "extends", f"no platform file {parent!r} in {', '.join(map(str, folders))}")
         layer, layer_files = _layers(found, folders, (*seen, file))
         merged = deep_merge(merged, layer)
         files += [f for f in layer_files if f not in files]
@@ -189,14 +190,10 @@ def _layers(file: Path, folders: list[Path], seen: tuple[Path, ...]) -> tuple[di
 
 def platform_names(extra: Iterable[Path] = ()) -> list[str]:
     """Names of all boards on the search path."""
-    return sorted(
-        {f.stem for folder in search_path("platforms", extra) for f in (folder / "boards").glob("*.yaml")}
-    )
+    return sorted({f.stem for folder in search_path("platforms", extra) for f in (folder / "boards").glob("*.yaml")})
 
 
-def load_platform(
-    name: str | Path, extra: Iterable[Path] = (), overlays: Iterable[Path] = ()
-) -> LoadedPlatform:
+def load_platform(name: str | Path, extra: Iterable[Path] = (), overlays: Iterable[Path] = ()) -> LoadedPlatform:
     """Load a board by name or file, with its layers merged and *overlays* (e.g. a calibration) on top.
 
     Raises InputError naming the file, the key and the closest valid key or board name.

@@ -64,14 +64,38 @@ def execute(
 
 def evaluate_job(loaded: LoadedScenario, job: Job) -> Result:
     """Run *job* for its metrics alone (a point of a sweep): nothing is written but the cache."""
+    from emulab.run.energy import add_energy
     from emulab.run.engine import RunOptions
 
-    return _run(loaded, job, RunOptions(), None, lambda what: None)[0]
+    # Variants that differ in their duty cycle alone share one measurement; a process sees one state of the files.
+    apart = {"duty_cycle", "expectations", "title", "description", "baseline", "published"}
+    key = (str(loaded.folder), job, loaded.scenario.model_dump_json(exclude=apart))
+    if key not in _MEASURED:
+        if len(_MEASURED) >= MEASURED_LIMIT:
+            _MEASURED.pop(next(iter(_MEASURED)))
+        _MEASURED[key] = _measurement(loaded, job, RunOptions(), None, lambda what: None)[0]
+    return add_energy(loaded, _platform(job.platform).platform, _MEASURED[key], None)
+
+
+_MEASURED: dict[tuple[str, Job, str], Result] = {}
+MEASURED_LIMIT = 256
+"""Measurements a process keeps in memory; further ones come from the cache on disk."""
 
 
 def _run(
     loaded: LoadedScenario, job: Job, options: RunOptions, folder: Path | None, step: Step
 ) -> tuple[Result, dict[str, str]]:
+    from emulab.run.energy import add_energy
+
+    result, hashes = _measurement(loaded, job, options, folder, step)
+    step("energy")
+    return add_energy(loaded, _platform(job.platform).platform, result, folder), hashes
+
+
+def _measurement(
+    loaded: LoadedScenario, job: Job, options: RunOptions, folder: Path | None, step: Step
+) -> tuple[Result, dict[str, str]]:
+    """All of a result but its energy."""
     scenario = loaded.scenario
     board = _platform(job.platform)
     platform = board.platform
@@ -128,10 +152,6 @@ def _run(
             "firmware_sha256": recorded.get("firmware_sha256", "") if replayed else built.image.sha256,
         }
     )
-    step("energy")
-    from emulab.run.energy import add_energy
-
-    result = add_energy(loaded, platform, result, folder)
     hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}
     hashes["scenario"] = hashlib.sha256(json.dumps(loaded.data, sort_keys=True, default=str).encode()).hexdigest()
     hashes[f"firmware {job.label}"] = built.image.sha256

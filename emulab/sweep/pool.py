@@ -127,7 +127,7 @@ class DaskPool:
         from distributed import as_completed
 
         futures = self._client.map(evaluate_chunk, list(chunks), pure=False, retries=MAX_ATTEMPTS)
-        for _, rows in as_completed(futures, with_results=True):
+        for _, rows in as_completed(futures, with_results=True, loop=self._client.loop):
             yield rows
 
     def close(self) -> None:

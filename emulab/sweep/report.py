@@ -7,8 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulab.model.quantity import Quantity
 from emulab.model.record import write_bytes, write_text
 from emulab.report.metrics import title
+from emulab.report.units import show
 from emulab.sweep.pareto import better
 
 if TYPE_CHECKING:
@@ -43,13 +45,15 @@ def sensitivity(result: SweepResult, metric: str) -> list[tuple[str, float]]:
         return []
     values = np.array([float(row[metric]) for row in rows])
     total = float(values.var())
+    if total <= (1e-9 * float(abs(values).max())) ** 2:
+        return []  # a constant, up to rounding
     shares = []
     for key in result.keys:
         groups: dict[str, list[float]] = {}
         for row, value in zip(rows, values, strict=True):
             groups.setdefault(str(row.get(key)), []).append(float(value))
         between = sum(len(g) * (sum(g) / len(g) - float(values.mean())) ** 2 for g in groups.values()) / len(values)
-        shares.append((key, between / total if total > 0 else 0.0))
+        shares.append((key, between / total))
     return sorted(shares, key=lambda item: -item[1])
 
 
@@ -71,7 +75,7 @@ def print_sweep(result: SweepResult, console: Console) -> None:
     for index in chosen[:SHOWN]:
         row = result.rows[index]
         keys = [*result.keys, *(k for k in ("platform", "backend") if k not in result.keys)]
-        cells = [escape(_short(row.get(k))) for k in keys] + [escape(_short(row.get(m))) for m in metrics]
+        cells = [escape(_short(row.get(k))) for k in keys] + [_shown(m, row.get(m)) for m in metrics]
         table.add_row(*cells, escape(str(row.get("violates", ""))))
     console.print(table)
     if len(chosen) > SHOWN:
@@ -92,6 +96,17 @@ def print_sweep(result: SweepResult, console: Console) -> None:
         if shares:
             console.print(f"{title(metric)} depends on: {escape(', '.join(shares))}")
     console.print(f"table.csv, report.html in {escape(str(result.folder))}", style="dim")
+
+
+def _shown(metric: str, value: Any) -> str:
+    """A metric in the unit that its name carries."""
+    if not isinstance(value, int | float):
+        return ""
+    unit = next((u for suffix, u in _UNITS.items() if metric.endswith(suffix)), "1")
+    return show(metric, Quantity(value=value, unit=unit))
+
+
+_UNITS = {"_s": "s", "_j": "J", "_w": "W", "_a": "A", "_bytes": "B", "cycles": "cycle", "instructions": "instruction"}
 
 
 def _best(result: SweepResult, metrics: list[str]) -> list[int]:
