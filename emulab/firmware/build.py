@@ -240,6 +240,9 @@ def _build(
     spec = firmware_spec(platform)
     regions = memory_regions(platform, spec)
     generated = generate(model, folder / "model", target=kernel_target(platform, options.kernels))
+    if len(generated.inputs) > 1:
+        names = ", ".join(t.name for t in generated.inputs)
+        raise InputError(f"{model}: has {len(generated.inputs)} inputs ({names}); the DUT protocol sends one")
     form = input_format(options, generated)
     mse = options.result == "mse" or (options.result == "auto" and options.model_id == "ad01")
     if mse and generated.input.shape != generated.output.shape:

@@ -210,6 +210,18 @@ def test_anomaly_answer_is_the_mean_square_error() -> None:
     assert answer == pytest.approx(float(np.mean((real - np.frombuffer(data, np.float32)) ** 2)), abs=2e-3)
 
 
+@pytest.mark.parametrize("board", ["mps2-an386", "generic-rv32"])
+def test_float_model_answers_like_the_reference(board: str) -> None:
+    model = HAR / "har_float32.tflite"
+    built = firmware(board, model)
+    tensors = np.random.default_rng(0).normal(0, 0.3, (3, *built.inputs[0].shape)).astype(np.float32)
+    with QemuBoard(board, built.elf) as running:
+        dut = client(running)
+        for tensor in tensors:
+            dut.load(tensor.tobytes())
+            assert dut.infer(1, 0).results == pytest.approx(reference(model, tensor), abs=6e-4)
+
+
 def test_all_machines_are_boards_of_emulab() -> None:
     for board in MACHINES:
         assert load_platform(board).platform.board.firmware

@@ -117,7 +117,7 @@ static float output_value(uint32_t i)
 
 static float input_value(uint32_t i)
 {
-#ifdef EMULAB_DUT_INPUT_FLOAT32
+#if defined(EMULAB_DUT_INPUT_FLOAT32) || EMULAB_MODEL_INPUT_IS_FLOAT
     return ((const float *)dut_input)[i];
 #else
     return (float)((int32_t)((const int8_t *)dut_input)[i] - EMULAB_MODEL_INPUT_ZERO_POINT) * EMULAB_MODEL_INPUT_SCALE;
