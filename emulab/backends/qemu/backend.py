@@ -116,13 +116,17 @@ def _open(
     timing = load_timing(platform)
     tracker: WindowTracker[Snapshot] = WindowTracker(options.windows, image.resolve, "qemu")
     faults = fault_handlers(machine, image)
-    edges = [(i, address & ~1, partner, armed) for i, (address, partner, armed) in enumerate(tracker.addresses)]
+    edges = [
+        (i, address if i in tracker.markers else address & ~1, partner, armed)
+        for i, (address, partner, armed) in enumerate(tracker.addresses)
+    ]
     edges += [(FAULT_EDGE + i, address, -1, True) for i, address in enumerate(faults)]
     memsim, costs, counters = memory_simulator(platform)
     configuration = PluginConfiguration(
         regions=machines.memory_ranges(machine),
         uarts=machines.uart_of(machine),
         edges=edges,
+        markers=frozenset(tracker.markers),
         uart_delays=machines.uart_delays(machine, qemu.version),
         count_memory=options.profile,
         memsim=memsim,

@@ -39,6 +39,8 @@ class QemuSession:
     """
 
     kind: Literal["virtual"] = "virtual"
+    timestamps_modelled = False
+    """The DUT's own timestamps are the emulator's time, one instruction per tick: latency is that of the windows."""
 
     def __init__(
         self,

@@ -139,7 +139,9 @@ class PluginConfiguration:
     uarts: Sequence[tuple[int, int, int]] = ()
     """(address stored to, loaded from, polled) of the console, once per alias"""
     edges: Sequence[tuple[int, int, int, bool]] = ()
-    """(id, address, index of the other end or -1, armed)"""
+    """(id, address executed, index of the other end or -1, armed)"""
+    markers: frozenset[int] = frozenset()
+    """ids of edges whose address is stored to instead"""
     uart_delays: bool = False
     """whether the UART sends later than it is stored to"""
     count_memory: bool = True
@@ -165,5 +167,6 @@ class PluginConfiguration:
             lines += [f"region {base:x} {size:x} {index + 1} 0" for base, size in ranges]
         lines += [f"uart {store:x} {load:x} {poll:x}" for store, load, poll in self.uarts]
         for number, address, partner, armed in self.edges:
-            lines.append(f"edge {number} {address:x} {partner} {int(armed)}")
+            word = "marker" if number in self.markers else "edge"
+            lines.append(f"{word} {number} {address:x} {partner} {int(armed)}")
         return "\n".join(lines) + "\n"

@@ -47,6 +47,8 @@ class WindowTracker(Generic[MarkT]):
 
     def __init__(self, windows: Iterable[Window], resolve: Callable[[str], int], backend: str) -> None:
         self.addresses: list[tuple[int, int, bool]] = []
+        self.markers: set[int] = set()
+        """numbers of addresses that are markers: the edge is a store to them"""
         self._tracked: list[_Tracked[MarkT]] = []
         self._completed: list[tuple[Window, int, MarkT, MarkT]] = []
         self._text = bytearray()
@@ -78,6 +80,8 @@ class WindowTracker(Generic[MarkT]):
             )
         name = f"emulab_marker_{rest}" if separator and kind == "marker" else text
         self.addresses.append((resolve(name), -1, True))
+        if name != text:
+            self.markers.add(len(self.addresses) - 1)
         return _End(edge=len(self.addresses) - 1)
 
     @property

@@ -43,6 +43,8 @@ class RenodeSession:
     """One machine in one Renode; its own console, clock and profiler."""
 
     kind: Literal["virtual"] = "virtual"
+    timestamps_modelled = False
+    """The DUT's own timestamps are the emulator's time, one instruction per tick: latency is that of the windows."""
 
     def __init__(
         self,

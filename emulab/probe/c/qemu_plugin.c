@@ -19,7 +19,7 @@
 PLUGIN_EXPORT int qemu_plugin_version = EMULAB_PLUGIN_API;
 
 enum { PAGE_SHIFT = 12, MAX_EDGES = 256, MAX_UARTS = 4, MAX_MEMORIES = 64, BUCKETS = 1 << 14 };
-enum { DEVICE = 0, CONSOLE, MEMORY };  /* what a page of the address space is */
+enum { DEVICE = 0, CONSOLE, MEMORY, MARKED }; /* what a page of the address space is; MARKED: memory with a marker */
 #define UART_EDGE 0xFFFFFFFFu          /* edge ids: a byte was stored to the console */
 #define PLAIN_EDGE 0xFFFFFFFEu         /* counts only */
 #define UNKNOWN_BYTE 0xFFFFFFFFu
@@ -56,6 +56,7 @@ typedef struct {
     uint32_t id, address;
     int partner; /* the other end of the window where both are addresses, else -1 */
     int armed;
+    int stored; /* an edge where the address is stored to (a marker), not where it is executed */
 } edge;
 
 typedef struct {
@@ -309,16 +310,22 @@ static void on_sleep(unsigned int vcpu, void *user) {
     asleep = 1;
 }
 
-static void on_edge(unsigned int vcpu, void *user) {
-    (void)vcpu;
-    const insn *i = user;
+static void reach(const insn *i, uint32_t address, int stored) {
     uint8_t hit[MAX_EDGES];
-    for (unsigned e = 0; e < edge_count; e++) hit[e] = edges[e].address == i->address && edges[e].armed;
+    for (unsigned e = 0; e < edge_count; e++) {
+        hit[e] = edges[e].address == address && edges[e].armed && edges[e].stored == stored;
+    }
     for (unsigned e = 0; e < edge_count; e++) {
         if (!hit[e]) continue;
         if (edges[e].partner >= 0) edges[e].armed = 0, edges[edges[e].partner].armed = 1;
         edge_before(i, edges[e].id, UNKNOWN_BYTE);
     }
+}
+
+static void on_edge(unsigned int vcpu, void *user) {
+    (void)vcpu;
+    const insn *i = user;
+    reach(i, i->address, 0);
 }
 
 /* ---- memory -------------------------------------------------------------------------------------------------- */
@@ -356,13 +363,14 @@ static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t addre
         i->stores = qemu_plugin_mem_is_store(info);
         if (!i->atomic) i->access_bytes = bytes;
     }
-    if (page_kind[address >> PAGE_SHIFT] != MEMORY) {
+    if (page_kind[address >> PAGE_SHIFT] < MEMORY) {
         const insn *at = where(i);
         em_probe_access(probe, i->address, address, bytes, i->stores);
         if (page_kind[address >> PAGE_SHIFT] == CONSOLE) console_access(at, address, i->stores);
         return;
     }
     em_probe_access(probe, translate(i->address), translate(address), bytes, i->stores);
+    if (page_kind[address >> PAGE_SHIFT] == MARKED && i->stores) reach(i, address, 1);
     if (misaligned && bytes > 1 && address & (bytes - 1)) {
         uint64_t stall_q8 = (uint64_t)em_data(misaligned, translate(i->address), translate(address), bytes, i->stores) << 8;
         probe->cycles_q8 += stall_q8, probe->stall_q8 += stall_q8;
@@ -371,8 +379,14 @@ static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t addre
     if (probe->memory || i->atomic || i->span) return;
     i->misaligned = misaligned ? bytes - 1 : 0;
     for (unsigned m = 0; m < memory_count; m++) {
-        if (address - memories[m].base >= memories[m].size) continue;
+        if (address - memories[m].base >= memories[m].size || page_kind[address >> PAGE_SHIFT] == MARKED) continue;
         i->base = memories[m].base, i->span = memories[m].size, i->counter = memories[m].counter;
+        for (unsigned e = 0; e < edge_count; e++) { /* an access to a page with a marker goes the long way */
+            uint32_t page = edges[e].address >> PAGE_SHIFT << PAGE_SHIFT, size = 1u << PAGE_SHIFT;
+            if (!edges[e].stored || page - i->base >= i->span) continue;
+            if (address < page) i->span = page - i->base;
+            else i->span -= page + size - i->base, i->base = page + size;
+        }
         i->next_active = active, active = i;
     }
 }
@@ -429,7 +443,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
     for (size_t k = 0; k < n; k++) {
         struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
         for (unsigned e = 0; e < edge_count; e++) {
-            if (edges[e].address == list[k].address) {
+            if (edges[e].address == list[k].address && !edges[e].stored) {
                 qemu_plugin_register_vcpu_insn_exec_cb(qi, on_edge, QEMU_PLUGIN_CB_NO_REGS, &list[k]);
                 break;
             }
@@ -471,6 +485,9 @@ static int configure(const char *line) {
         page_kind[a >> PAGE_SHIFT] = page_kind[b >> PAGE_SHIFT] = page_kind[c >> PAGE_SHIFT] = CONSOLE;
     } else if (sscanf(line, "edge %u %x %d %u", &a, &b, &partner, &d) == 4 && edge_count < MAX_EDGES) {
         edges[edge_count++] = (edge){.id = a, .address = b, .partner = partner, .armed = (int)d};
+    } else if (sscanf(line, "marker %u %x %d %u", &a, &b, &partner, &d) == 4 && edge_count < MAX_EDGES) {
+        edges[edge_count++] = (edge){.id = a, .address = b, .partner = partner, .armed = (int)d, .stored = 1};
+        page_kind[b >> PAGE_SHIFT] = MARKED;
     } else if (sscanf(line, "uart_delays %u", &a) == 1) {
         uart_delays = a;
     } else if (sscanf(line, "count_memory %u", &a) == 1) {
