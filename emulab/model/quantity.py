@@ -47,9 +47,7 @@ class Quantity(Schema):
     unit: str = "1"
     kind: Source = "modelled"
     uncertainty: float | None = Field(default=None, ge=0, description="one standard deviation, same unit")
-    source: str = Field(
-        default="", description="document and table, published measurement, or model that computed it"
-    )
+    source: str = Field(default="", description="document and table, published measurement, or model that computed it")
     reason: str = Field(default="", description="why there is no value")
 
     @model_validator(mode="after")

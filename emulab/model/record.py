@@ -136,9 +136,7 @@ def write_bytes(path: Path, data: bytes) -> Path:
         os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        raise ToolError(
-            f"{path}: cannot be written: {error.strerror or error}; choose another --output"
-        ) from None
+        raise ToolError(f"{path}: cannot be written: {error.strerror or error}; choose another --output") from None
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)

@@ -20,7 +20,7 @@ class Dataset(Schema):
     """Evaluation samples. ``format`` names a reader of emulab.quality."""
 
     path: str
-    format: Literal["npz", "mlperf"] = "npz"
+    format: Literal["npz", "mlperf", "bearing"] = "npz"
     limit: int | None = Field(default=None, gt=0, description="use the first N samples for host accuracy")
 
 
@@ -42,9 +42,7 @@ class Workload(Schema):
     model: str | None = Field(default=None, description="int8 (or float32) .tflite")
     golden: str | None = Field(default=None, description="float .tflite the quantised model is held against")
     firmware: str | None = Field(default=None, description="a given image, instead of a model")
-    mlperf_id: str = Field(
-        default="", description="what the DUT answers to profile%: kws01, ic01, ad01, vww01, ..."
-    )
+    mlperf_id: str = Field(default="", description="what the DUT answers to profile%: kws01, ic01, ad01, vww01, ...")
     labels: list[str] = []
     dataset: Dataset | None = None
     quality: QualityTarget | None = None
@@ -89,9 +87,7 @@ class Measure(Schema):
     )
     warmups: int = Field(default=1, ge=0)
     window_s: float = Field(default=10.0, gt=0, description="least window on real hardware")
-    accuracy_samples: int = Field(
-        default=20, ge=0, description="samples sent to the DUT in accuracy mode; 0: all"
-    )
+    accuracy_samples: int = Field(default=20, ge=0, description="samples sent to the DUT in accuracy mode; 0: all")
     windows: list[Window] = []
     profile: bool = True
     timeout_s: float = Field(default=120.0, gt=0, description="wall-clock limit for one DUT command")
@@ -104,9 +100,7 @@ class Expectation(Schema):
     """
 
     metric: str
-    target: str = Field(
-        default="", description="platform or platform/backend it applies to; empty: every result"
-    )
+    target: str = Field(default="", description="platform or platform/backend it applies to; empty: every result")
     min: float | None = None
     max: float | None = None
     within: float | None = None
@@ -142,9 +136,7 @@ class Scenario(Schema):
     targets: list[Target] = Field(min_length=1)
     measure: Measure = Measure()
     duty_cycle: DutyCycle | None = None
-    build: dict[str, Any] = Field(
-        default={}, description="toolchain: {toolchain: zig|gnu, optimise: O2, ...}"
-    )
+    build: dict[str, Any] = Field(default={}, description="toolchain: {toolchain: zig|gnu, optimise: O2, ...}")
     expectations: list[Expectation] = []
     baseline: str | None = Field(default=None, description="committed record that `of: baseline` refers to")
     published: dict[str, str] = Field(
@@ -204,9 +196,7 @@ def _assign(node: Any, parts: list[str], value: Any, key: str) -> Any:
 
 def scenario_names() -> list[str]:
     """Names of the scenarios on the search path."""
-    return sorted(
-        {f.parent.name for folder in search_path("scenarios") for f in folder.glob("*/scenario.yaml")}
-    )
+    return sorted({f.parent.name for folder in search_path("scenarios") for f in folder.glob("*/scenario.yaml")})
 
 
 def find_scenario(reference: str | Path) -> Path:

@@ -29,9 +29,7 @@ Isa = Literal[
 class TimingSpec(Schema):
     """Which pipeline model prices a block, with its physical parameters (each with source)."""
 
-    model: str = Field(
-        description="name of a timing model: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33, e31, ..."
-    )
+    model: str = Field(description="name of a timing model: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33, e31, ...")
     parameters: dict[str, PhysicalNumber] = {}
 
 
@@ -45,9 +43,7 @@ class Core(Schema):
     mve: bool = False
     mpu_regions: int = 0
     interrupt_priority_bits: int = 4
-    cpu: dict[str, str] = Field(
-        default={}, description="name of the core per tool: zig, gcc, unicorn, qemu, renode"
-    )
+    cpu: dict[str, str] = Field(default={}, description="name of the core per tool: zig, gcc, unicorn, qemu, renode")
     timing: TimingSpec
     source: str = ""
 
@@ -62,9 +58,7 @@ class Memory(Schema):
     parameters: dict[str, Any] = Field(
         default={}, description="wait states and bus latencies, read by the timing model"
     )
-    fill: int = Field(
-        default=0, ge=0, le=255, description="content before anything is written: 0xFF for erased flash"
-    )
+    fill: int = Field(default=0, ge=0, le=255, description="content before anything is written: 0xFF for erased flash")
     data: dict[int, int] = Field(
         default={}, description="factory words at offsets (option bytes, unique id, calibration)"
     )
