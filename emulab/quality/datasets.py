@@ -16,6 +16,8 @@
 ``mlperf``: a folder with ``y_labels.csv`` (``file,classes,class[,bytes,stride]``) and one file per sample. kws is int8
 features of the reference model, ic and vww are unsigned RGB pixels, ad is float32 little-endian log-mel energies fed in
 sliding windows (mlcommons/tiny, benchmark/runner; eembc/energyrunner, datasets).
+
+``bearing``: a folder of recorded vibration, see :mod:`emulab.quality.recordings`.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ from emulab.quality.samples import INTEGERS, Encoding, Sample, Task, TensorSpec,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from emulab.quality.recordings import RecordingsDataset
+
 MAX_NPZ_BYTES = 1 << 30
 MAX_SAMPLE_BYTES = 64 << 20
 _ENCODINGS: dict[str, Encoding] = {"kws": "int8", "ic": "uint8", "vww": "uint8", "ad": "float32"}
@@ -44,7 +48,7 @@ def open_dataset(
     format: str = "npz",
     model: str | Path | TensorSpec | None = None,
     encoding: Encoding | None = None,
-) -> NpzDataset | MlperfDataset:
+) -> NpzDataset | MlperfDataset | RecordingsDataset:
     """Open an evaluation set.
 
     ``model`` (a .tflite file, or its input tensor) is the model the device runs: its input quantisation turns real
@@ -56,7 +60,11 @@ def open_dataset(
         return NpzDataset(Path(path), spec)
     if format == "mlperf":
         return MlperfDataset(Path(path), spec, encoding)
-    raise InputError.at(path, "format", f"expected 'npz' or 'mlperf', found {format!r}")
+    if format == "bearing":
+        from emulab.quality.recordings import RecordingsDataset
+
+        return RecordingsDataset(Path(path), spec)
+    raise InputError.at(path, "format", f"expected 'npz', 'mlperf' or 'bearing', found {format!r}")
 
 
 class NpzDataset:
@@ -68,7 +76,7 @@ class NpzDataset:
         import numpy as np
 
         self.path, self._spec = path, spec
-        arrays = _read_npz(path)
+        arrays = read_npz(path)
         for key in ("x", "y"):
             if key not in arrays:
                 raise InputError.at(path, key, f"no such array; found {', '.join(sorted(arrays)) or 'none'}")
@@ -274,7 +282,7 @@ def _read_index(file: Path) -> tuple[list[_Row], int]:
     return rows, classes
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an archive; pickles are refused, and so is an archive that unpacks to more than a gigabyte."""
     import zlib
 

@@ -14,12 +14,10 @@ and so does ``eval.npz``, which is simulated. Writes beside itself (``--output D
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,61 +31,15 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
 from emulab.firmware.emlearn import parse_emlearn
 from emulab.firmware.trees import TreeEnsemble, parse_trees
-from emulab.quality.bearing import BINS, CONDITIONS, SAMPLE_RATE_HZ, WINDOW, envelope_orders, simulated_set
+from emulab.quality.bearing import BINS, CONDITIONS, simulated_set
+from emulab.quality.recordings import HELD_OUT_LOAD_HP, read_recordings
 
 np.seterr(all="warn")  # emlearn makes every underflow an error, also in code that is not its own
 
 SEED = 20_240_601
-STRIDE = 2048
 SIMULATED_TRAIN, SIMULATED_TEST = 4000, 400
 SCALE = 1 / 64  # real value of one int8 step of the input: the CNN sees -2 to 2
-HELD_OUT_LOAD = 3  # horsepower; the final models never see it
-NORMAL_SPLIT = (0.6, 0.65)  # one recording of a good bearing: train before, test after, a gap between
-FAULTS = {"normal": 0, "B": 1, "IR": 2, "OR": 3}
 EPOCHS = 20
-
-
-@dataclass(frozen=True)
-class Bearings:
-    """Windows of the recordings: features (n, 128) int8, class, fault diameter in mil, load in hp, time 0..1."""
-
-    x: np.ndarray
-    y: np.ndarray
-    diameter: np.ndarray
-    load: np.ndarray
-    time: np.ndarray
-
-    def good(self, late: bool) -> np.ndarray:
-        """The good bearing's windows of the test part (late), or of the training part."""
-        side = self.time > NORMAL_SPLIT[1] if late else self.time < NORMAL_SPLIT[0]
-        return (self.y == 0) & side
-
-
-def recordings(folder: Path) -> Bearings:
-    """Features of all recordings; the 48 kHz one is brought to 12 kHz first."""
-    columns: tuple[list[Any], ...] = ([], [], [], [], [])
-    with (folder / "index.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        with np.load(folder / row["file"]) as archive:
-            signal, rate, speed = archive["de"].astype(float), int(archive["fs"]), float(archive["rpm"])
-        stride = STRIDE
-        if rate == 4 * SAMPLE_RATE_HZ:
-            n = len(signal) // 8 * 8
-            signal = np.fft.irfft(np.fft.rfft(signal[:n])[: n // 8 + 1], n // 4) / 4
-            stride = STRIDE // 4  # there is only this one
-        for start in range(0, len(signal) - WINDOW + 1, stride):
-            window = envelope_orders(signal[start : start + WINDOW], SAMPLE_RATE_HZ, speed)
-            values = (
-                window,
-                FAULTS[row["fault"]],
-                int(row["diameter_mil"] or 0),
-                int(row["load_hp"]),
-                start / len(signal),
-            )
-            for column, value in zip(columns, values, strict=True):
-                column.append(value)
-    return Bearings(*(np.array(column) for column in columns))
 
 
 def network(batch_size: int | None = None) -> tf.keras.Model:
@@ -269,11 +221,11 @@ def main() -> None:
     tf.config.experimental.enable_op_determinism()
     simulated_x, simulated_y = simulated_set(SIMULATED_TRAIN, SEED)
     test_x, test_y = simulated_set(SIMULATED_TEST, SEED + 1)
-    real_set = recordings(folder)
+    real_set = read_recordings(folder)
     header = "| model | " + " | ".join(CONDITIONS) + " | all windows |\n" + "|---" * (len(CONDITIONS) + 2) + "|"
 
-    train = ((real_set.y > 0) & (real_set.load != HELD_OUT_LOAD)) | real_set.good(late=False)
-    held = ((real_set.y > 0) & (real_set.load == HELD_OUT_LOAD)) | real_set.good(late=True)
+    train = ((real_set.y > 0) & (real_set.load != HELD_OUT_LOAD_HP)) | real_set.good(late=False)
+    held = real_set.held_out
     x = np.concatenate([real_set.x[train], simulated_x])
     y = np.concatenate([real_set.y[train], simulated_y]).astype(int)
     cnn, forest, boosted = fit_cnn(x, y), fit_forest(x, y), fit_boosted(x, y)

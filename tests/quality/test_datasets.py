@@ -189,7 +189,7 @@ def test_mlperf_broken_files(tmp_path: Path) -> None:
     assert len(open_dataset(odd, "mlperf", INT8, encoding="int8")) == 1
     with pytest.raises(InputError, match=r"y_labels\.csv"):
         open_dataset(tmp_path, "mlperf", INT8)
-    with pytest.raises(InputError, match="expected 'npz' or 'mlperf'"):
+    with pytest.raises(InputError, match="expected 'npz', 'mlperf' or 'bearing'"):
         open_dataset(odd, "csv", INT8)
     nan = folder(tmp_path, "ad01", "a.bin,2,0,24,8", a=np.full(6, np.nan, "<f4").tobytes())
     with pytest.raises(InputError, match="not finite"):
