@@ -39,7 +39,7 @@ class Bench:
             if name not in MONITORS:
                 raise InputError(f"bench-sim: monitor {name!r} is unknown; known: {', '.join(MONITORS)}")
         self.world = World(speed)
-        self.player = Player(session, pin, idle_a, active_a)
+        self.player = Player(session, self.world.now_s, pin, idle_a, active_a)
         self.failure: EmulabError | None = None
         self._stop = threading.Event()
         self._console: PtyLine | TcpLine = open_line(line)
@@ -58,26 +58,19 @@ class Bench:
 
     def _run(self) -> None:
         try:
-            self._play(self.player.boot(self.world.now_s()))
-            self.world.release()
+            self._play(self.player.boot())
             while not self._stop.is_set():
                 data = self._console.read(0.005)
-                if data:
-                    now = self.world.now_s()
-                    self.world.hold(now)
-                    try:
-                        self._play(self.player.feed(data, now))
-                    finally:
-                        self.world.release()
+                for answer in self.player.feed(data) if data else ():
+                    self._play(answer)
         except EmulabError as error:
             self.failure = error
             self._stop.set()
             self._console.close()
 
-    def _play(self, answer: object) -> None:
-        """Write what the board prints when world time gets there; time may run as far as the board has computed."""
-        for when, data in answer:  # type: ignore[attr-defined]
-            self.world.hold(when)
+    def _play(self, answer: list[tuple[float, bytes]]) -> None:
+        """Write what the board prints when world time gets there."""
+        for when, data in answer:
             if not self.world.wait_until(when, self._stop):
                 return
             self._console.write(data)

@@ -8,7 +8,6 @@ from typing import Any
 
 from emulab.errors import InputError
 
-
 BLOCK = 4096
 
 

@@ -4,7 +4,7 @@ pin."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,59 +50,66 @@ class Player:
     The session must answer commands of the DUT protocol (each ends with ``m-ready``).
     """
 
-    def __init__(self, session: Playable, pin: str = "", idle_a: float = 0.002, active_a: float = 0.012) -> None:
-        self._session, self._pin = session, pin
+    def __init__(
+        self,
+        session: Playable,
+        now: Callable[[], float],
+        pin: str = "",
+        idle_a: float = 0.002,
+        active_a: float = 0.012,
+    ) -> None:
+        self._session, self._now, self._pin = session, now, pin
         self.idle_a, self.active_a = idle_a, active_a
         self._lock = threading.Lock()
         self._segments: list[Played] = []
         self._lows: list[tuple[float, float]] = []
         self._seen_edges = 0
-        self._partial = False
 
-    def boot(self, at_s: float) -> Iterator[tuple[float, bytes]]:
-        """Run the firmware to its first ``m-ready``: (world seconds, bytes) as they are printed."""
-        yield from self._answer(at_s, self.idle_a)
+    def boot(self) -> list[tuple[float, bytes]]:
+        """Run the firmware to its first ``m-ready``: (world seconds, bytes) to print."""
+        return self._answer(self.idle_a)
 
-    def feed(self, data: bytes, at_s: float) -> Iterator[tuple[float, bytes]]:
-        """Give *data* to the firmware and play its answers, one per command."""
+    def feed(self, data: bytes) -> Iterator[list[tuple[float, bytes]]]:
+        """Give *data* to the firmware; one answer per command, (world seconds, bytes) to print."""
         for byte in data:
             self._session.console.write(bytes([byte]))
             if byte == ord("%"):
-                for when, said in self._answer(at_s, self.active_a):
-                    at_s = when
-                    yield when, said
+                yield self._answer(self.active_a)
 
-    def _answer(self, at_s: float, active_a: float) -> Iterator[tuple[float, bytes]]:
-        offset = at_s - self._session.clock.now_s()
+    def _answer(self, active_a: float) -> list[tuple[float, bytes]]:
+        """Run a command to its end, then lay it out from the bench's present on.
+
+        However long the emulation takes, the bench sees a board that hesitates and then works in real time: nothing
+        stands still for it, and host, board and monitor agree on how long a window lasts.
+        """
         meter = self._session.power_meter
         if meter is not None:
             meter.start()
-        begin, tail, when = at_s, b"", at_s
-        limit = self._session.clock.now_s() + ANSWER_S
+        zero = self._session.clock.now_s()
+        limit = zero + ANSWER_S
         said: list[tuple[float, bytes]] = []
+        tail, when = b"", zero
         while b"m-ready\r\n" not in tail and b"m-ready\n" not in tail:
             data = self._session.console.read(0.25)
-            when = max(when, self._session.clock.now_s() + offset)
-            if not data and self._session.clock.now_s() > limit:
-                break  # it fell silent, as boards do
+            when = max(when, self._session.clock.now_s())
             if data:
-                limit = self._session.clock.now_s() + ANSWER_S
-            self._note_edges(offset)
-            if meter is None and when > begin:
-                self._add(Played(begin, when, active_a))
-                begin = when
-            tail = (tail + data)[-32:]
-            if data and meter is None:
-                yield when, data
-            elif data:
+                limit = when + ANSWER_S
                 said.append((when, data))
+            elif when > limit:
+                break  # it fell silent, as boards do
+            tail = (tail + data)[-32:]
+        trace = None
         if meter is not None:
-            # The current of an answer is known when it is over: only then may the bench's time run through it.
             meter.stop()
             trace = meter.capture()
-            start = trace.start_s + offset
-            self._add(Played(start, start + len(trace.mean_a) * trace.step_s, 0.0, trace.mean_a, trace.step_s))
-            yield from said
+        offset = self._now() - zero
+        self._note_edges(offset)
+        if trace is None:
+            self._add(Played(zero + offset, when + offset, active_a))
+        else:
+            start, length = trace.start_s + offset, len(trace.mean_a) * trace.step_s
+            self._add(Played(start, start + length, 0.0, trace.mean_a, trace.step_s))
+        return [(moment + offset, data) for moment, data in said]
 
     def _add(self, segment: Played) -> None:
         with self._lock:
