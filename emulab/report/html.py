@@ -134,7 +134,7 @@ def _layer_figure(record: RunRecord) -> dict[str, Any] | None:
         "title": "Cycles per layer",
         "note": "per inference",
         "data": data,
-        "layout": {"barmode": "group", "yaxis": {"title": {"text": "cycles"}}},
+        "layout": {"barmode": "group", "xaxis": {"automargin": True}, "yaxis": {"title": {"text": "cycles"}}},
     }
 
 

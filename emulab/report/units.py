@@ -44,7 +44,7 @@ def show(metric: str, quantity: Quantity) -> str:
     value = quantity.value
     if value is None:
         return "–"
-    if metric.startswith(("accuracy", "agreement")):
+    if metric.startswith(("accuracy", "agreement", "stall_share")):
         return f"{value * 100:.1f} %"
     if metric.startswith("auc"):
         return f"{value:.3f}"
