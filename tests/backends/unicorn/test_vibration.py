@@ -24,17 +24,8 @@ SECTIONS {
 }
 """
 FLAGS = [
-    "-target",
-    "thumb-freestanding-eabi",
-    "-mcpu=cortex_m4",
-    "-O2",
-    "-ffreestanding",
-    "-fno-builtin",
-    "-nostdlib",
-    "-fno-sanitize=undefined",
-    "-fno-unwind-tables",
-    "-fno-asynchronous-unwind-tables",
-    "-Wl,--entry=reset",
+    *("-target", "thumb-freestanding-eabi", "-mcpu=cortex_m4", "-O2", "-ffreestanding", "-fno-builtin", "-nostdlib"),
+    *("-fno-sanitize=undefined", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-Wl,--entry=reset"),
 ]
 
 

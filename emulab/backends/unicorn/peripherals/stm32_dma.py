@@ -74,6 +74,39 @@ class Dma(RegisterFile):
                     return True
         return False
 
+    def block(self, number: int, to_memory: bool) -> tuple[int, int, int] | None:
+        """(channel, memory address, transfers) of request *number* that may be done in one go, without a watcher.
+
+        None unless a channel waits for it that moves single bytes from or to consecutive addresses, once. The run ends
+        at the half where firmware wants to hear of it.
+        """
+        mux, first = self.parameters.get("mux", ""), int(self.parameters.get("mux_channel", 0))
+        for channel in range(self.channels):
+            control, left = self.value[f"CCR{channel}"], self._remaining[channel]
+            if not control & EN or not left:
+                continue
+            chosen = self.machine.register_value(mux, f"C{first + channel}") & 0xFF if mux else number
+            if chosen != number:
+                continue
+            if control & (CIRC | PINC | 0xF00) or not control & MINC or bool(control & DIR) is to_memory:
+                return None
+            if control & HTIE and self._done[channel] * 2 < self.value[f"CNDTR{channel}"]:
+                left = max(self.value[f"CNDTR{channel}"] // 2 - self._done[channel], 1)
+            return channel, self.value[f"CMAR{channel}"] + self._done[channel], left
+        return None
+
+    def advance(self, channel: int, count: int) -> None:
+        """*count* transfers of a channel (see :meth:`block`) are done; the caller moved the bytes."""
+        before = self._done[channel]
+        self._done[channel] += count
+        self._remaining[channel] -= count
+        half = self.value[f"CNDTR{channel}"]
+        if before * 2 < half <= self._done[channel] * 2:
+            self.value["ISR"] |= 5 << (4 * channel)
+        if not self._remaining[channel]:
+            self.value["ISR"] |= 3 << (4 * channel)
+        self._update()
+
     def _transfer(self, channel: int) -> None:
         control = self.value[f"CCR{channel}"]
         peripheral_size, memory_size = 1 << (control >> 8 & 3), 1 << (control >> 10 & 3)

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF012  (register tables are constants)
 """STM32 SPI with 4-byte FIFOs (L4, G0, F7) as master: RM0432 chapter 49. Full duplex, frames of 4 to 16 bits, DMA.
 
 What is on the bus are the entries of ``board.parts`` with ``bus:`` this peripheral and ``select:`` their chip-select
@@ -7,7 +8,7 @@ pin (low while selected); see ``emulab/backends/unicorn/parts``.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emulab.backends.unicorn.peripherals.base import RegisterFile, register
 
@@ -21,6 +22,7 @@ RXDMAEN, TXDMAEN, ERRIE, RXNEIE, TXEIE, FRXTH = 1, 2, 1 << 5, 1 << 6, 1 << 7, 1 
 RXNE, TXE, OVR, BSY = 1, 2, 1 << 6, 1 << 7
 DATA = 0x0C
 FIFO_BYTES = 4
+BLOCK_FRAMES = 64
 
 
 @register("stm32-spi")
@@ -77,7 +79,10 @@ class Spi(RegisterFile):
 
     def _begin(self) -> None:
         control = self.value["CR1"]
-        if self._busy or not self._tx or not control & SPE or not control & MSTR:
+        if self._busy or not control & SPE or not control & MSTR:
+            return
+        if not self._tx:
+            self._begin_block()
             return
         self._busy = True
         self.after(self.frame_time_s(), self._end)
@@ -95,6 +100,45 @@ class Spi(RegisterFile):
             self.note("receive FIFO overrun: the firmware did not read a frame before the FIFO was full")
         else:
             self._rx.append(answer)
+        self._begin()
+        self._update()
+
+    def _begin_block(self) -> None:
+        """Where DMA feeds and empties byte frames, do many in one event: nothing can look in between but CNDTR."""
+        if self.value["CR2"] & (RXDMAEN | TXDMAEN) != RXDMAEN | TXDMAEN or self.frame_bits != 8 or self._rx:
+            return
+        found = self._block_channels()
+        if found is None:
+            return
+        count = min(found[0][2], found[1][2], BLOCK_FRAMES)
+        self._busy = True
+        self.after(count * self.frame_time_s(), lambda: self._end_block(count))
+
+    def _block_channels(self) -> tuple[Any, Any, Any, Any] | None:
+        """(transmit block, receive block, their controllers) where both directions can go in blocks."""
+        blocks: list[Any] = []
+        owners: list[Any] = []
+        for key, to_memory in (("dma_tx", False), ("dma_rx", True)):
+            for controller in self.machine.dma_controllers:
+                found = controller.block(self.parameters[key], to_memory) if key in self.parameters else None
+                if found is not None:
+                    blocks.append(found)
+                    owners.append(controller)
+                    break
+        return (blocks[0], blocks[1], owners[0], owners[1]) if len(blocks) == 2 else None
+
+    def _end_block(self, count: int) -> None:
+        self._busy = False
+        found = self._block_channels() if self.value["CR1"] & SPE else None
+        if found is None:
+            return
+        sending, receiving, sender, receiver = found
+        sent = self.machine.peek(sending[1], count)
+        device = self._selected
+        got = bytes(device.exchange(byte, 8) & 0xFF for byte in sent) if device else b"\xff" * count
+        self.machine.poke(receiving[1], got)
+        sender.advance(sending[0], count)
+        receiver.advance(receiving[0], count)
         self._begin()
         self._update()
 
@@ -158,5 +202,11 @@ class Spi(RegisterFile):
             return
         if enables & RXDMAEN and status & RXNE and "dma_rx" in self.parameters:
             self.machine.dma_request(self.parameters["dma_rx"])
+        if self._busy and not self._tx:
+            return  # a block is under way
+        if not self._tx:
+            self._begin()
+            if self._busy:
+                return
         if enables & TXDMAEN and self.read_SR(0) & TXE and "dma_tx" in self.parameters:
             self.machine.dma_request(self.parameters["dma_tx"])
