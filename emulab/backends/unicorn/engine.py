@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import ToolError
@@ -121,14 +121,17 @@ class Engine:
         for i in range(low, high):
             self.uc.reg_write(first + i, values[i])
         pattern = struct.pack(f"<{high - low}I", *values[low:high])
-        found = _search_state(self.handle.value or 0, pattern)
-        if found is None:
+        start = None
+        for found in _search_state(self.handle.value or 0, pattern):
+            probe_value = 0x13572468 ^ found & 0xFFFFFFF
+            self.uc.reg_write(first + 5, probe_value)
+            if ctypes.c_uint32.from_address(found + 4 * (5 - low)).value == probe_value:
+                start = found - 4 * low
+                break
+            self.uc.reg_write(first + 5, values[5])
+        if start is None:
             raise ToolError("Unicorn: its register file was not found in memory; use Unicorn 2.1.x")
-        start = found - 4 * low
         registers = (ctypes.c_uint32 * count).from_address(start)
-        self.uc.reg_write(first + 5, 0x13572468)
-        if registers[5] != 0x13572468:
-            raise ToolError("Unicorn: its register file moved; use Unicorn 2.1.x")
         for i in range(low, high):
             self.uc.reg_write(first + i, 0)
         self.probe.face.registers = start
@@ -194,34 +197,35 @@ class Engine:
         self._callbacks.clear()
 
 
-def _search_state(handle: int, pattern: bytes) -> int | None:
-    """Address of *pattern* behind one of the pointers at the front of Unicorn's handle."""
+def _search_state(handle: int, pattern: bytes) -> Iterator[int]:
+    """Addresses of *pattern* behind the pointers at the front of Unicorn's handle; stale copies may be among them."""
     try:
         memory = os.open("/proc/self/mem", os.O_RDONLY)
     except OSError:
-        return _search_state_directly(handle, pattern)
+        yield from _search_state_directly(handle, pattern)
+        return
     try:
         head = os.pread(memory, 4096, handle)
         for (pointer,) in struct.iter_unpack("<Q", head[: len(head) & ~7]):
             if not 0x10000 <= pointer < 1 << 47:
                 continue
             try:
-                at = os.pread(memory, 0x40000, pointer).find(pattern)
+                content = os.pread(memory, 0x40000, pointer)
             except OSError:
                 continue
-            if at >= 0:
-                return int(pointer + at)
+            at = content.find(pattern)
+            while at >= 0:
+                yield pointer + at
+                at = content.find(pattern, at + 4)
     finally:
         os.close(memory)
-    return None
 
 
-def _search_state_directly(handle: int, pattern: bytes) -> int | None:
+def _search_state_directly(handle: int, pattern: bytes) -> Iterator[int]:
     """As above where a process cannot read itself safely: the CPU object is the pointer at a known place."""
     for offset in (440, 448, 432, 24, 48):
         pointer = ctypes.c_uint64.from_address(handle + offset).value
         if 0x10000 <= pointer < 1 << 47:
             at = ctypes.string_at(pointer, 0x10000).find(pattern)
             if at >= 0:
-                return int(pointer + at)
-    return None
+                yield pointer + at

@@ -54,8 +54,9 @@ class Lis2dh12:
         self._address = None
 
     def deselect(self) -> None:
-        """The transaction ends."""
+        """The transaction ends; what was read may have taken the FIFO below its watermark."""
         self._address = None
+        self._plan()
 
     def exchange(self, sent: int, bits: int) -> int:
         """First frame: read bit, auto-increment bit, address; then data (datasheet 6.2)."""
@@ -120,7 +121,6 @@ class Lis2dh12:
             self._taken += 1
             if not self.register.get(CTRL5, 0) & FIFO_EN:
                 self._taken = self._produced()
-        self._plan()
 
     def _write(self, address: int, value: int) -> None:
         before = self.rate_hz
