@@ -1,0 +1,93 @@
+"""Cortex-M33, M7, M0+ and M55: structure rules of the pipelines that decide most cycles."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulab.timing import load_core_timing, timing_models
+from emulab.timing.base import Q8
+from emulab.timing.cortex_m0 import CortexM0, CortexM0Plus
+from emulab.timing.cortex_m7 import CortexM7
+from emulab.timing.cortex_m33 import CortexM33
+from emulab.timing.cortex_m55 import CortexM55
+from emulab.timing.pipeline import ThumbModel
+
+
+def cycles(model: ThumbModel, code: str, address: int = 0x08000000) -> float:
+    return model.block(address, bytes.fromhex(code.replace(" ", ""))).cycles_q8 / Q8
+
+
+LOAD = "0868"  # ldr r0, [r1]
+USE = "4018"  # adds r0, r0, r1
+NOP = "00bf"
+SXTB16 = "2ffa81f0"  # sxtb16 r0, r1
+
+
+def test_m33_waits_for_a_load_only_when_the_next_instruction_uses_it() -> None:
+    model = CortexM33({"pair_saving": 0})
+    assert cycles(model, LOAD + USE) == 3
+    assert cycles(model, LOAD + NOP + USE) == 3
+
+
+def test_m33_issues_two_narrow_instructions_together() -> None:
+    together = CortexM33({"pair_saving": 1})
+    assert cycles(together, "0133 0134") == 1  # adds r3, #1; adds r4, #1
+    assert cycles(together, "0133 1c18") == 2  # adds r3, #1; adds r4, r3, r0: needs the first
+    assert cycles(together, "0133 00bf") == 1
+    assert cycles(together, "0133 00bf 00bf") == 2  # the second pair needs a first
+    assert cycles(CortexM33({"pair_saving": 0}), "0133 00bf") == 2
+
+
+def test_m33_multiple_moves_one_register_a_cycle() -> None:
+    assert cycles(CortexM33({"multiple": 0}), "0ec8") == 3  # ldmia r0!, {r1, r2, r3}
+    assert cycles(CortexM33({"multiple": 1}), "0ec8") == 4
+
+
+def test_m7_issues_extension_and_multiplication_together_but_not_two_multiplications() -> None:
+    model = CortexM7()
+    assert cycles(model, SXTB16 + "22fb0154") < 2.5
+    assert cycles(model, "22fb0134 22fb0156") == 2  # smlad r4,..; smlad r6,..
+
+
+def test_m7_two_independent_additions_take_one_cycle() -> None:
+    assert cycles(CortexM7(), "00eb0102 03eb0406") == 1  # add.w r2,r0,r1; add.w r6,r3,r4
+    assert cycles(CortexM7(), "00eb0102 02eb0406") == 2  # the second needs the first
+
+
+def test_m7_address_made_just_before_waits() -> None:
+    model = CortexM7()
+    assert cycles(model, "00eb0102 1368") == 3  # add.w r2,..; ldr r3,[r2]
+
+
+def test_m0plus_follows_the_manual_table() -> None:
+    model = CortexM0Plus()
+    assert cycles(model, LOAD) == 2
+    assert cycles(model, "0ec8") == 4  # ldmia of three: 1 + N
+    assert cycles(model, "4843") == 1  # muls r0, r1
+    taken = model.block(0x08000000, bytes.fromhex("fee7"))  # b .
+    assert (taken.cycles_q8 + taken.taken_q8) / Q8 == 2
+    slower = CortexM0().block(0x08000000, bytes.fromhex("fee7"))
+    assert (slower.cycles_q8 + slower.taken_q8) / Q8 == 3
+
+
+def test_m0plus_small_multiplier() -> None:
+    assert cycles(CortexM0Plus({"multiply": 32}), "4843") == 32
+
+
+def test_m55_vector_instructions_cost_beats_and_overlap() -> None:
+    vector = "01ef4208"  # vadd.i8 q0, q0, q1 (MVE), which Capstone does not know
+    model = CortexM55()
+    assert cycles(model, vector) == 2
+    assert cycles(model, vector + vector) == 3
+
+
+@pytest.mark.parametrize("name", timing_models())
+def test_every_model_loads_from_a_core_and_prices_any_bytes(name: str) -> None:
+    from emulab.model.soc import Core
+
+    core = Core.model_validate({"name": "c", "isa": "armv7e-m", "timing": {"model": name}})
+    model = load_core_timing(core)
+    for code in (b"", b"\x00", b"\xff" * 7, bytes(range(64))):
+        cost = model.block(0x08000000, code)
+        assert cost.cycles_q8 >= 0 and len(cost.offsets) == len(cost.prefix_q8) == cost.instructions
+        assert sum(cost.classes.values()) == cost.instructions
