@@ -24,35 +24,23 @@ SECTIONS {
 """
 
 
-@pytest.fixture(scope="session")
-def behaviours(tmp_path_factory: pytest.TempPathFactory) -> Image:
+def compile_behaviours(folder: Path) -> Image:
     """The test firmware, compiled with zig for a Cortex-M4."""
-    pytest.importorskip("ziglang", reason="no cross compiler: pip install ziglang")
-    folder = tmp_path_factory.mktemp("behaviours")
     (folder / "link.ld").write_text(SCRIPT)
     source = Path(__file__).with_name("behaviours.c")
-    flags = [
-        "-target",
-        "thumb-freestanding-eabi",
-        "-mcpu=cortex_m4",
-        "-O2",
-        "-ffreestanding",
-        "-fno-builtin",
-        "-nostdlib",
-    ]
-    flags += [
-        "-fno-vectorize",
-        "-fno-unroll-loops",
-        "-fno-sanitize=undefined",
-        "-fno-unwind-tables",
-        "-fno-asynchronous-unwind-tables",
-        "-T",
-        str(folder / "link.ld"),
-    ]
-    flags += ["-Wl,--entry=0", str(source), "-o", str(folder / "behaviours.elf")]
-    done = subprocess.run([sys.executable, "-m", "ziglang", "cc", *flags], capture_output=True, text=True, timeout=200)
+    flags = ["-target", "thumb-freestanding-eabi", "-mcpu=cortex_m4", "-O2", "-ffreestanding", "-fno-builtin"]
+    flags += ["-nostdlib", "-fno-vectorize", "-fno-unroll-loops", "-fno-sanitize=undefined", "-fno-unwind-tables"]
+    flags += ["-fno-asynchronous-unwind-tables", "-T", str(folder / "link.ld"), "-Wl,--entry=0", str(source)]
+    command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", str(folder / "behaviours.elf")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     return load_image(folder / "behaviours.elf")
+
+
+@pytest.fixture(scope="session")
+def behaviours(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    pytest.importorskip("ziglang", reason="no cross compiler: pip install ziglang")
+    return compile_behaviours(tmp_path_factory.mktemp("behaviours"))
 
 
 @pytest.fixture(scope="session")
