@@ -85,4 +85,6 @@ def test_energy(monitor):
     assert result.alignment == "gpio edges seen by the power monitor"
     assert trace.lost_samples > 0
     assert result.energy_per_inference_j == pytest.approx(statistics.median(played), rel=0.01)
-    assert result.latency_s == pytest.approx(statistics.median(lengths), rel=1e-3)
+    # The LPM01A samples every millisecond and does not say which of them it lost.
+    slack = 1e-3 * result.latency_s if monitor == "ppk2" else 3e-3 / 20
+    assert result.latency_s == pytest.approx(statistics.median(lengths), abs=slack)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 import types
@@ -19,6 +20,8 @@ from emulab.lab.power import ppk2_packet as ppk
 from emulab.lab.power.ina2xx import decode as ina_decode
 from emulab.lab.power.joulescope import assemble
 
+EXAMPLES = int(os.environ.get("EMULAB_FUZZ_EXAMPLES", "500"))
+"""Mutated streams of 400 packets each; 2500 of them are a million packets."""
 CAL = ppk.Modifiers(
     gs=(0.1, 0.2, 0.0, 0.05, 0.0),
     gi=(1.0, 0.99, 1.01, 1.0, 1.02),
@@ -112,7 +115,7 @@ def test_nothing_is_an_error():
             ppk.decode(data, CAL, 3.0)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 400), st.lists(st.integers(0, 399), max_size=20))
 def test_mutated_ppk2_streams(noise, position, drop):
     data = bytearray(stream([0.01] * 400, drop=drop))
