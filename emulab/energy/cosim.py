@@ -44,6 +44,7 @@ class FirmwareMeter:
         self.ledger: Ledger = platform_ledger(platform, trace=trace)
         self.power = self.ledger.network.power
         self._machine = machine
+        self._told: dict[str, str] = {}
         for name, state in self.power.modes.get(self.power.run_state, {}).items():
             self.ledger.set_state(name, state, 0.0)
         machine.power_listeners.append(self._on_state)
@@ -66,6 +67,7 @@ class FirmwareMeter:
             return
         known = self.ledger.network.components.get(component)
         if known is not None and state in known.schema.states:
+            self._told[component] = state
             self.ledger.set_state(component, state, at)
 
     def _on_clock(self, clock_hz: float, time_s: float) -> None:
@@ -92,3 +94,7 @@ class FirmwareMeter:
         self.ledger.set_state(self.power.mcu, state, time_s)
         for name, other in self.power.modes.get(state, {}).items():
             self.ledger.set_state(name, other, time_s)
+        if state == self.power.run_state:
+            # what a deep sleep stopped goes on where firmware had left it
+            for name, other in self._told.items():
+                self.ledger.set_state(name, other, time_s)
