@@ -8,7 +8,7 @@
 
 #ifdef EMULAB_DSP_NATIVE
 /* `sums` of four outputs plus their products; returns where the next weights are. Registers: r0 x, r1 w, r2 end of x,
- * r3 temporary, r4-r7 sums, r8 r9 x, r10 r11 r12 lr weights. Two steps a turn; an odd count enters at the second. */
+ * r3 temporary, r4-r7 sums, r8 r9 x, r10 r11 r12 lr weights. Steps beyond a multiple of four come first. */
 const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t *w, int32_t steps, int32_t *sums);
 
 #define MAC4(sum, w)                                                                                                   \
@@ -19,11 +19,14 @@ const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t *w, int32_t s
     MAC4("r6", "r12") MAC4("r7", "lr")
 
 __asm__(".syntax unified\n.text\n.thumb\n.align 2\n.global emulab_dsp_dense\n.type emulab_dsp_dense, %function\n"
-        ".thumb_func\nemulab_dsp_dense:\n push {r3-r11, lr}\n"
-        "tst r2, #1\n add r2, r0, r2, lsl #3\n ldm r3, {r4-r7}\n"
-        "beq 1f\n sub r0, r0, #8\n sub r1, r1, #16\n b 2f\n"
-        ".align 2\n1:\n" STEP(0) "2:\n" STEP(1) "add r0, r0, #16\n add r1, r1, #32\n cmp r0, r2\n bne 1b\n"
-        "ldr r3, [sp]\n stm r3, {r4-r7}\n mov r0, r1\n pop {r3-r11, pc}\n"
+        ".thumb_func\nemulab_dsp_dense:\n push {r3-r11, lr}\n sub sp, sp, #8\n"
+        "add r8, r0, r2, lsl #3\n str r8, [sp]\n and r2, r2, #3\n add r2, r0, r2, lsl #3\n ldm r3, {r4-r7}\n"
+        "cmp r0, r2\n beq 2f\n"
+        "1:\n" STEP(0) "add r0, r0, #8\n add r1, r1, #16\n cmp r0, r2\n bne 1b\n"
+        "2:\n ldr r2, [sp]\n cmp r0, r2\n beq 4f\n"
+        ".align 2\n3:\n" STEP(0) STEP(1) STEP(2) STEP(3)
+        "add r0, r0, #32\n add r1, r1, #64\n cmp r0, r2\n bne 3b\n"
+        "4:\n ldr r3, [sp, #8]\n stm r3, {r4-r7}\n mov r0, r1\n add sp, sp, #8\n pop {r3-r11, pc}\n"
         ".size emulab_dsp_dense, .-emulab_dsp_dense\n");
 #else
 /* `sums` of four outputs plus their products; returns where the next weights are. */
@@ -48,12 +51,23 @@ static inline const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t
 }
 #endif
 
+/* The usual requantisation, without the tests of the general one. */
+static inline void four_outputs(const int32_t *sums, const emulab_channel *c, int32_t relu, int8_t *out)
+{
+    EMULAB_NO_UNROLL
+    for (int32_t i = 0; i < 4; i++, c++) {
+        const int32_t x = relu ? emulab_requant_fast_relu(sums[i], c) : emulab_requant_fast(sums[i], c);
+        out[i] = (int8_t)emulab_saturate_s8(x);
+    }
+}
+
 /* Scratch: 2 * ceil(in_n / 4) words. The last word of the input may reach past its end: the weights there are 0. */
 void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                    void *scratch)
 {
     const int32_t steps = (p->in_n + 3) / 4;
     const int32_t mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
+    const int32_t usual = mode != EMULAB_REQUANT_EXACT && low == -128 && high == 127;
     uint32_t *const wide = scratch;
     for (int32_t batch = 0; batch < p->batches; batch++, in += p->in_n) {
         const emulab_channel *c = p->channels;
@@ -75,6 +89,15 @@ void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, co
             int32_t s[4] = {c[0].bias + correction, c[1].bias + correction, c[2].bias + correction,
                             c[3].bias + correction};
             w = emulab_dsp_dense(wide, w, steps, s);
+            if (left >= 4 && usual) {
+                if (mode == EMULAB_REQUANT_FAST_RELU) {
+                    four_outputs(s, c, 1, out);
+                } else {
+                    four_outputs(s, c, 0, out);
+                }
+                out += 4;
+                continue;
+            }
             const int32_t count = left < 4 ? left : 4;
             for (int32_t i = 0; i < count; i++) {
                 *out++ = emulab_requant_s8(s[i], &c[i], mode, zero, low, high);
