@@ -13,7 +13,9 @@ Windows of the session then carry their own charge, which :func:`emulab.energy.w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 from emulab.energy.network import platform_ledger
@@ -45,6 +47,8 @@ class FirmwareMeter:
         self.power = self.ledger.network.power
         self._machine = machine
         self._told: dict[str, str] = {}
+        self.sleeps: list[tuple[float, dict[str, float]]] = []
+        """Time and charge by component at each entry into deep sleep, for :func:`fast_forward`."""
         for name, state in self.power.modes.get(self.power.run_state, {}).items():
             self.ledger.set_state(name, state, 0.0)
         machine.power_listeners.append(self._on_state)
@@ -63,6 +67,8 @@ class FirmwareMeter:
     def _on_state(self, component: str, state: str, time_s: float) -> None:
         at = self._at(time_s)
         if component == "core":
+            if state == DEEP_SLEEP:
+                self.sleeps.append((at, self.charges(at)))
             self._mcu(self._mode(state), at)
             return
         known = self.ledger.network.components.get(component)
@@ -98,3 +104,63 @@ class FirmwareMeter:
             # what a deep sleep stopped goes on where firmware had left it
             for name, other in self._told.items():
                 self.ledger.set_state(name, other, time_s)
+
+
+@dataclass(frozen=True)
+class Steady:
+    """A steady cycle that firmware settled into: *sleeps* deep sleeps long, averaged over *cycles* of them."""
+
+    period_s: float
+    charge_c: dict[str, float]
+    sleeps: int
+    cycles: int
+
+
+def steady_cycle(
+    sleeps: Sequence[tuple[float, dict[str, float]]], tolerance: float = 1e-5, cycles: int = 4
+) -> Steady | None:
+    """The shortest cycle that the last entries into deep sleep repeat *cycles* times; None while there is none.
+
+    Two cycles are alike when time and total charge between entries agree within *tolerance*.
+    """
+    totals = [(time, sum(charge.values())) for time, charge in sleeps]
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(totals)]
+    for length in range(1, len(steps) // cycles + 1):
+        recent = steps[-length * cycles :]
+        first = recent[:length]
+        alike = all(
+            abs(a - b) <= tolerance * max(abs(b), 1e-12)
+            for index, step in enumerate(recent)
+            for a, b in zip(step, first[index % length], strict=True)
+        )
+        if alike:
+            (t0, q0), (t1, q1) = sleeps[-length * cycles - 1], sleeps[-1]
+            charge = {name: (q1[name] - q0.get(name, 0.0)) / cycles for name in q1}
+            return Steady((t1 - t0) / cycles, charge, length, cycles)
+    return None
+
+
+def fast_forward(
+    run: Callable[[float], None], meter: FirmwareMeter, duration_s: float, *, cycles: int = 4
+) -> tuple[dict[str, float], Steady | None]:
+    """(charge by component over *duration_s* from reset, the steady cycle that was skipped or None).
+
+    ``run(until_s)`` lets the machine go on to a time (``machine.env.run``). Firmware is executed until it repeats
+    itself; whole cycles are then skipped and what is left of the time is executed from there.
+    """
+    now = 0.0
+    step = max(duration_s / 2000, 1e-3)
+    found: Steady | None = None
+    while now < duration_s and found is None:
+        now = min(now + step, duration_s)
+        run(now)
+        found = steady_cycle(meter.sleeps, cycles=cycles)
+        step = min(step * 1.2, duration_s)
+    if found is None:
+        return meter.charges(duration_s), None
+    skipped = int((duration_s - now) / found.period_s)
+    rest_s = duration_s - skipped * found.period_s
+    if rest_s > now:
+        run(rest_s)
+    charges = meter.charges(rest_s)
+    return {name: value + skipped * found.charge_c.get(name, 0.0) for name, value in charges.items()}, found

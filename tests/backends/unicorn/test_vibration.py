@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from emulab.backends.unicorn.machine import Machine
-from emulab.energy.cosim import FirmwareMeter
+from emulab.energy.cosim import FirmwareMeter, fast_forward
 from emulab.firmware.image import Image, load_image
 from emulab.model.platform import Platform, load_platform
 
@@ -106,5 +106,25 @@ def test_deep_sleep_and_the_sensor_are_charged(image: Image) -> None:
         # the SPI stays enabled but is stopped while the core sleeps deep
         assert 0 < charges["spi"] < 5.0 * components["spi"].current_a("active")
         assert charges["spi"] > 3.8 * 0.9 * components["spi"].current_a("active")
+    finally:
+        machine.close()
+
+
+def test_fast_forward_equals_the_long_run(image: Image) -> None:
+    """Firmware that repeats itself is skipped: the same charge as executing all of it."""
+    span = 1200.0
+    machine, meter = run(image, board(0.5), span)
+    try:
+        long = meter.charges(span)
+    finally:
+        machine.close()
+    machine = Machine(board(0.5), image)
+    try:
+        meter = FirmwareMeter(board(0.5), machine)
+        fast, steady = fast_forward(lambda until: machine.env.run(until=until), meter, span)
+        assert steady is not None and steady.sleeps == 3
+        assert steady.period_s == pytest.approx(9.98, abs=0.02)
+        assert machine.env.now < span / 4
+        assert sum(fast.values()) == pytest.approx(sum(long.values()), rel=1e-6)
     finally:
         machine.close()
