@@ -142,7 +142,9 @@ class CortexM33(ThumbModel):
         if used:
             address = bool(used & i.address_reads)
             late = not used & ~i.late_reads
-            if previous.is_load:
+            if used & previous.updated_base == used:
+                wait = p["alu_address_use"] if address else 0.0
+            elif previous.is_load:
                 wait = p["load_address_use"] if address else 0.0 if late and i.is_store else p["load_use"]
             elif previous.kind in ("mul", "mac", "mull"):
                 wait = p["accumulate_use"] if late and not i.is_store else p["multiply_use"]

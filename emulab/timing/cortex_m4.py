@@ -65,7 +65,7 @@ class CortexM4(ThumbModel):
                 previous is not None
                 and previous.kind in ("load", "fload")
                 and not previous.to_pc
-                and not i.address_reads & previous.writes
+                and not i.address_reads & previous.writes & ~previous.updated_base
             )
             if kind == "load":
                 cost = p["load"] - (1 if after_load else 0)

@@ -101,7 +101,8 @@ class CortexM7(ThumbModel):
             writes = i.writes
             while writes:
                 bit = writes & -writes
-                ready[bit] = (issue + (length - 1 if i.kind not in ("fpudiv",) else length - 3), i.kind)
+                done = issue + (length - 3 if i.kind == "fpudiv" else length - 1)
+                ready[bit] = (issue, "alu") if bit & i.updated_base else (done, i.kind)
                 writes ^= bit
             cycles.append(max(free - end, 0.0))
             end = max(end, free)

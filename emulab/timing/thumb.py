@@ -61,6 +61,11 @@ class Instruction:
         return self.kind in ("store", "stored", "storem", "fstore", "fstorem")
 
     @property
+    def updated_base(self) -> int:
+        """The base register a load or store writes back: ready like a sum, not like what was loaded."""
+        return self.address_reads & self.writes if self.writeback else 0
+
+    @property
     def is_memory(self) -> bool:
         return self.is_load or self.is_store
 
