@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emulab.errors import InputError
 from emulab.firmware.codegen.options import Options
@@ -140,7 +140,6 @@ class Graph:
 
     name: str
     subgraphs: tuple[Subgraph, ...]
-    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def main(self) -> Subgraph:

@@ -69,7 +69,7 @@ typedef struct {
 
 void emulab_resize_nearest(const emulab_resize_params *p, const void *in, void *out);
 
-/* A multiplier of 0 stands for the plain mean, truncated. */
+/* The multiplier holds input over output scale divided by n. */
 typedef struct {
     int32_t outer, n, inner;
     int32_t in_zero, out_zero, multiplier, shift;

@@ -11,12 +11,7 @@ void emulab_mean_s8(const emulab_mean_s8_params *p, const int8_t *in, int8_t *ou
             for (int32_t k = 0; k < p->n; k++) {
                 sum += in[k * p->inner + i];
             }
-            int32_t x;
-            if (p->multiplier == 0) { /* same quantisation on both sides: the plain mean, towards zero */
-                x = sum / p->n;
-            } else {
-                x = emulab_scale(sum - p->n * p->in_zero, p->multiplier, p->shift) + p->out_zero;
-            }
+            const int32_t x = emulab_scale(sum - p->n * p->in_zero, p->multiplier, p->shift) + p->out_zero;
             *out++ = (int8_t)emulab_clamp(x, -128, 127);
         }
     }
