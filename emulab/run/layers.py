@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from emulab.errors import EmulabError
 from emulab.model.record import LayerRow
 
 if TYPE_CHECKING:
     from emulab.probe.profile import Profile, WindowProfile
+    from emulab.timing.base import TimingModel
 
 
 class LayerInfo(Protocol):
@@ -59,8 +61,38 @@ class SymbolMap:
         return name if size == 0 or address < start + size else ""
 
 
+class InstructionClasses:
+    """Executed instructions per class (load, store, mac, branch, ...) of a profile, by the core's timing model."""
+
+    def __init__(self, timing: TimingModel, read: Callable[[int, int], bytes]) -> None:
+        self._timing, self._read = timing, read
+        self._known: dict[tuple[int, int], dict[str, int]] = {}
+
+    def __call__(self, profiles: Iterable[Profile]) -> dict[str, int]:
+        """Sum over *profiles*; blocks whose code is not in the image (code in RAM) do not count."""
+        totals: dict[str, int] = {}
+        for profile in profiles:
+            for block in profile.blocks:
+                for name, number in self._block(block.address, block.size_bytes).items():
+                    totals[name] = totals.get(name, 0) + number * block.count
+        return dict(sorted(totals.items()))
+
+    def _block(self, address: int, size: int) -> dict[str, int]:
+        key = (address, size)
+        if key not in self._known:
+            try:
+                self._known[key] = self._timing.block(address, self._read(address, size)).classes
+            except EmulabError:
+                self._known[key] = {}
+        return self._known[key]
+
+
 def layer_rows(
-    whole: Profile, windows: Sequence[WindowProfile], layers: Sequence[LayerInfo], inferences: int
+    whole: Profile,
+    windows: Sequence[WindowProfile],
+    layers: Sequence[LayerInfo],
+    inferences: int,
+    classes: Callable[[Iterable[Profile]], dict[str, int]] = lambda profiles: {},
 ) -> list[LayerRow]:
     """Rows per layer, per inference, from the layers' own windows; a last row holds what ran outside of them."""
     n = max(inferences, 1)
@@ -84,6 +116,7 @@ def layer_rows(
                 executions=round(len(own) / n),
                 bytes_read={k: round(v / n) for k, v in read.items() if v},
                 bytes_written={k: round(v / n) for k, v in written.items() if v},
+                instruction_classes={k: round(v / n) for k, v in classes(own).items() if v},
             )
         )
     rows.append(

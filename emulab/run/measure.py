@@ -368,10 +368,12 @@ def _window_record(name: str, index: int, timed: Timed, profiled: WindowProfile 
 
 def _layers(whole: Profile, layers: Sequence[WindowProfile], plan: Plan, inferences: int) -> list[LayerRow]:
     """Rows of the per-layer table; without layer windows (a vendor's image with symbols) rows per function."""
-    from emulab.run.layers import SymbolMap, fold, layer_rows
+    from emulab.run.layers import InstructionClasses, SymbolMap, fold, layer_rows
+    from emulab.timing import load_timing
 
     if layers:
-        return layer_rows(whole, layers, plan.layers, inferences)
+        classes = InstructionClasses(load_timing(plan.build_platform), plan.image.read)
+        return layer_rows(whole, layers, plan.layers, inferences, classes)
     symbols = [(s.name, s.address, s.size) for s in plan.image.all_symbols if s.kind == "function"]
     return fold(whole, SymbolMap(symbols), inferences) if symbols else []
 
