@@ -25,9 +25,29 @@ def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console, print_rows
     from emulab.compare.html import write_comparison
     from emulab.compare.records import compact_rows, compare_records, comparison_rows
+    from emulab.compare.simulations import (
+        is_simulation,
+        read_simulations,
+        simulation_rows,
+        write_simulation_comparison,
+    )
     from emulab.errors import InputError
     from emulab.model.record import read_record
 
+    if all(is_simulation(path) for path in args.runs):
+        simulations = read_simulations(args.runs)
+        rows = simulation_rows(simulations)
+        if args.json:
+            import json
+
+            print(json.dumps(rows, indent=1))
+            return 0
+        screen = console()
+        print_rows(screen, "duty cycles side by side", rows)
+        if not args.no_html:
+            first = args.runs[0] if args.runs[0].is_dir() else args.runs[0].parent
+            screen.print(str(write_simulation_comparison(simulations, args.output or first)), style="dim", markup=False)
+        return 0
     if len(args.runs) > 2 or (args.published and len(args.runs) > 1):
         raise InputError(
             "compare: expected RUN RUN, one RUN with both kinds of results, or one RUN with --published KEY"

@@ -1,0 +1,119 @@
+"""Several simulated duty cycles side by side: one table, one plot of their cycles."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulab.compare.records import human
+from emulab.errors import InputError
+from emulab.model.record import write_bytes, write_text
+from emulab.report.units import duration
+
+MAX_POINTS = 8000
+
+
+@dataclass(frozen=True)
+class SimulationRecord:
+    """One simulation of a ``simulation.json``, and the file of its cycle's current, where there is one."""
+
+    label: str
+    data: dict[str, Any]
+    trace: Path | None
+
+
+def is_simulation(path: Path) -> bool:
+    """Whether *path* is what ``emulab simulate`` left (its folder or its ``simulation.json``)."""
+    return (path / "simulation.json").is_file() or path.name == "simulation.json"
+
+
+def read_simulations(paths: list[Path]) -> list[SimulationRecord]:
+    """All simulations of the given folders; labels are told apart by the folder's name where they repeat."""
+    found: list[tuple[Path, dict[str, Any]]] = []
+    for path in paths:
+        file = path / "simulation.json" if path.is_dir() else path
+        try:
+            items = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError.at(file, "", f"not a simulation: {error}") from None
+        if not isinstance(items, list) or not all(isinstance(i, dict) and "mean_current_a" in i for i in items):
+            raise InputError.at(file, "", "not a simulation: expected what `emulab simulate` writes")
+        if any(item.get("schema_version") != 1 for item in items):
+            raise InputError.at(file, "schema_version", "is newer than this emulab reads (1); upgrade emulab")
+        found += [(file.parent, item) for item in items]
+    labels = [str(item["label"]) for _, item in found]
+    records = []
+    for (folder, item), label in zip(found, labels, strict=True):
+        trace = folder / f"{label}.cycle.csv"
+        shown = f"{folder.name}: {label}" if labels.count(label) > 1 else label
+        records.append(SimulationRecord(shown, item, trace if trace.is_file() else None))
+    return records
+
+
+def simulation_rows(records: list[SimulationRecord]) -> list[dict[str, str]]:
+    """Rows of the table: what a reader asks first, then energy per day and its share by component."""
+
+    def row(title: str, cells: list[str]) -> dict[str, str]:
+        return {"": title, **{r.label: cell for r, cell in zip(records, cells, strict=True)}}
+
+    def per_day(record: SimulationRecord, energy_j: float) -> str:
+        total = record.data["energy_j"]
+        share = f" ({energy_j / total:.1%})" if total else ""
+        return human(energy_j / record.data["duration_s"] * 86400, "J", 4) + share
+
+    lives = [r.data.get("battery_life_s") for r in records]
+    rows = [
+        row("battery life", ["-" if life is None else duration(life) for life in lives]),
+        row("mean current", [human(r.data["mean_current_a"], "A", 4) for r in records]),
+        row("peak current", [human(r.data["peak_current_a"], "A", 4) for r in records]),
+        row("energy per day", [human(r.data["energy_j"] / r.data["duration_s"] * 86400, "J", 4) for r in records]),
+    ]
+    for kind, title in (("energy_by_component_j", "component"), ("energy_by_phase_j", "phase")):
+        names = dict.fromkeys(name for r in records for name in r.data.get(kind, {}))
+        rows += [
+            row(f"{title} {name}", [per_day(r, r.data.get(kind, {}).get(name, 0.0)) for r in records]) for name in names
+        ]
+    return rows
+
+
+def write_simulation_comparison(records: list[SimulationRecord], folder: Path) -> Path:
+    """Write ``compare.html`` with the table and the currents of one cycle each, on one axis."""
+    import html
+
+    from plotly.offline import get_plotlyjs
+
+    from emulab.report.html import read_trace
+
+    traces = []
+    for record in records:
+        if record.trace is None:
+            continue
+        time, mean, _, _ = read_trace(record.trace)
+        step = max(1, len(time) // MAX_POINTS)
+        line = {"type": "scattergl", "mode": "lines", "name": record.label, "line": {"shape": "hv"}}
+        traces.append({**line, "x": time[::step], "y": mean[::step]})
+    layout = {
+        "xaxis": {"title": {"text": "s"}},
+        "yaxis": {"title": {"text": "A"}, "type": "log", "exponentformat": "SI"},
+    }
+    data = (
+        json.dumps({"data": traces, "layout": layout}, allow_nan=False).replace("&", "\\u0026").replace("<", "\\u003c")
+    )
+    rows = simulation_rows(records)
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
+    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>duty cycles – emulab</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}}
+.scroll{{overflow-x:auto}}table{{border-collapse:collapse}}td,th{{padding:.3rem .7rem;border-bottom:1px solid #ccc;text-align:right}}
+td:first-child{{text-align:left}}</style><script src="plotly.min.js"></script></head><body>
+<h1>Duty cycles side by side</h1><div class="scroll"><table><tr>{head}</tr>{body}</table></div>
+<h2>Current over one cycle</h2><div id="plot" style="min-height:420px"></div>
+<script type="application/json" id="data">{data}</script><script>
+const figure = JSON.parse(document.getElementById("data").textContent);
+Plotly.newPlot("plot", figure.data, figure.layout, {{responsive: true, displaylogo: false}});</script></body></html>
+"""
+    write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
+    return write_text(folder / "compare.html", text)
