@@ -43,7 +43,17 @@ def memsim_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library = ctypes.CDLL(str(target))
     library.em_new.restype = ctypes.c_void_p
     library.em_new.argtypes = [ctypes.POINTER(ctypes.c_uint32), ctypes.c_size_t]
-    for name in ("em_free", "em_reset", "em_execute", "em_fetch", "em_data", "em_branch", "em_set", "em_tracks"):
+    for name in (
+        "em_free",
+        "em_reset",
+        "em_execute",
+        "em_fetch",
+        "em_data",
+        "em_branch",
+        "em_set",
+        "em_tracks",
+        "em_at",
+    ):
         getattr(library, name).argtypes = [ctypes.c_void_p] + [ctypes.c_uint32] * {
             "em_free": 0,
             "em_reset": 0,
@@ -53,6 +63,7 @@ def memsim_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
             "em_branch": 5,
             "em_set": 2,
             "em_tracks": 1,
+            "em_at": 1,
         }[name]
     library.em_counters.restype = ctypes.c_size_t
     library.em_counters.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint64), ctypes.c_size_t]

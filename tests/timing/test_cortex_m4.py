@@ -80,3 +80,9 @@ def test_unknown_parameter_names_the_closest() -> None:
 def test_parameter_out_of_range() -> None:
     with pytest.raises(InputError, match="outside 0 to 3"):
         CortexM4({"refill_direct": 9})
+
+
+def test_post_indexed_loads_off_one_base_pipeline() -> None:
+    load = "56f8040b"  # ldr r0, [r6], #4
+    assert cycles(load) == 2
+    assert cycles(load + "56f8041b" + "56f8042b") == 4  # the base is there, whatever the load brings

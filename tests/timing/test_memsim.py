@@ -218,3 +218,45 @@ def test_wait_states_follow_the_clock_when_nobody_sets_them(make_memsim: Any) ->
     for clock_hz, expected in ((16e6, 0), (80e6, 3), (120e6, 5)):
         assert make_memsim(memory_config(l4r5, clock_hz)).fetch(FLASH, 4, 0) == expected
     assert make_memsim(memory_config(l4r5)).fetch(FLASH, 4, 0) == 0  # as after reset
+
+
+def test_accesses_of_neighbours_overlap_on_one_bus_only(make_memsim: Any) -> None:
+    config = platform({"routes": {"flash": {"bus": "dcode"}, "ram": {"bus": "system"}}, "other_slave_cycles": 0})
+    sim = make_memsim(memory_config(config))
+    pc = FLASH
+    costs = [sim.data(pc, FLASH, 4, 0), sim.data(pc + 4, RAM, 4, 0), sim.data(pc + 8, RAM + 4, 4, 0)]
+    assert costs == [0, 1, 0]
+    assert sim.data(pc + 20, FLASH, 4, 0) == 0  # not the next instruction
+
+
+def test_bus_matrix_hands_over_between_slaves(make_memsim: Any) -> None:
+    model = platform({"routes": {"flash": {"bus": "system"}, "ram": {"bus": "system"}}, "other_slave_cycles": 1})
+    sim = make_memsim(memory_config(model))
+    assert [sim.data(0, a, 4, 0) for a in (RAM, RAM + 4, FLASH, FLASH + 4, RAM)] == [0, 0, 1, 0, 1]
+
+
+def test_data_reads_wait_for_a_prefetch_under_way_and_only_then(make_memsim: Any) -> None:
+    system = {
+        "devices": {"array": {"line_bytes": 8, "wait_states": 2, "prefetch": "on", "buffers": 2}},
+        "routes": {"flash": {"fetch": "array", "read": "array"}},
+    }
+    for at_cycles, expected in ((0, 3 + 2), (1, 2 + 2), (3, 2), (20, 2)):
+        sim = make_memsim(memory_config(platform(system)))
+        sim.execute(30 * 256)
+        assert sim.fetch(FLASH, 4, 0) == 2  # then the next line is fetched, for three cycles
+        sim.at(at_cycles * 256)
+        assert sim.data(0, FLASH + 0x1000, 4, 0) == expected
+
+
+def test_one_cache_serves_two_memories_at_their_own_cost(make_memsim: Any) -> None:
+    system = {
+        "devices": {
+            "slow": {"line_bytes": 32, "wait_states": 9, "buffers": 0},
+            "fast": {"line_bytes": 32, "wait_states": 1, "buffers": 0},
+        },
+        "caches": {"c": {"behind": "memory", "size_bytes": 256, "ways": 2, "line_bytes": 32}},
+        "routes": {"flash": {"read": "c", "memory": "slow"}, "ram": {"read": "c", "memory": "fast"}},
+    }
+    sim = make_memsim(memory_config(platform(system)))
+    assert sim.data(0, FLASH, 4, 0) == 9 and sim.data(0, RAM, 4, 0) == 1
+    assert sim.data(0, FLASH + 4, 4, 0) == 0
