@@ -163,7 +163,7 @@ def _open(
 def plugin_flags(qemu: install.Qemu) -> list[str]:
     import sys
 
-    flags = ["-D_GNU_SOURCE", "-fvisibility=hidden", f"-DEMULAB_PLUGIN_API={qemu.plugin_interface}"]
+    flags = ["-fvisibility=hidden", f"-DEMULAB_PLUGIN_API={qemu.plugin_interface}"]
     return [*flags, "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else flags
 
 

@@ -85,9 +85,8 @@ static block *buckets[BUCKETS];
 static counts *sent; /* per block of the table: what the host has been told */
 static uint32_t sent_room;
 static const tb *current_tb;
-static block *current, *rest; /* what runs; what a split left to run */
-static uint32_t expected;     /* where control falls through to */
-static block *branched_from;  /* the block whose branch led to the current one, else NULL */
+static block nowhere = {.end = 1};                              /* before the first block */
+static block *current = &nowhere, *previous = &nowhere, *rest; /* what runs, what ran before; what a split left to run */
 static uint64_t before_q8, before_stall_q8; /* totals before the current one was entered */
 static block **touched;       /* blocks and instructions with counts to settle */
 static size_t touched_count, touched_room;
@@ -99,7 +98,7 @@ static unsigned memory_count;
 static uint64_t idle_ns;
 static uint32_t idles;
 
-uint32_t plugin_pc(void) { return current ? current->address : 0; }
+uint32_t plugin_pc(void) { return current->address; }
 
 static void *must(void *memory) {
     if (!memory) abort();
@@ -129,6 +128,7 @@ static void send_block_counts(void) {
 static void settle(void) {
     for (size_t i = 0; i < touched_count; i++) {
         block *b = touched[i];
+        if (!b->branches) b->taken = 0;
         uint64_t branches_q8 = b->taken * b->taken_q8 + (b->count - b->sequential) * b->entry_q8;
         probe->count[b->index] += b->count, probe->taken[b->index] += b->taken;
         probe->branches_q8[b->index] += branches_q8;
@@ -212,34 +212,32 @@ static void touch(block *b) {
     touched[touched_count++] = b;
 }
 
-static void enter_probe(block *b) {
+/* Control reaches *b*, the memory simulator's way. */
+static void enter_simulated(block *b) {
+    block *from = current;
     /* Left elsewhere than by a branch: an exception was taken. */
-    if (current && !current->branches && expected != b->address) em_probe_break(probe, 0);
+    if (!from->branches && from->end != b->address) em_probe_break(probe, 0);
     before_q8 = probe->cycles_q8, before_stall_q8 = probe->stall_q8;
     em_probe_enter(probe, translate(b->address), b->size);
-    current = b;
-    expected = b->end;
+    previous = from, current = b;
 }
 
-static inline void enter(block *b) {
+/* Control reaches *b*: this is what every block costs, so a block left by an exception counts as taken, and settle knows. */
+static inline void enter_counted(block *b) {
     block *from = current;
-    if (probe->memory) {
-        branched_from = from && from->branches && b->address != expected ? from : NULL;
-        enter_probe(b);
-        return;
-    }
-    if (!b->touched) touch(b);
-    b->count++;
-    branched_from = NULL;
-    if (b->address == expected) {
+    previous = from, current = b;
+    if (!b->count++) touch(b);
+    if (from->end == b->address) {
         b->sequential++;
-    } else if (from && from->branches) {
-        if (!from->touched) touch(from);
+    } else {
+        if (!(from->count | from->taken)) touch(from);
         from->taken++;
-        branched_from = from;
     }
-    current = b;
-    expected = b->end;
+}
+
+static void enter(block *b) {
+    if (probe->memory) enter_simulated(b);
+    else enter_counted(b);
 }
 
 static void wake(void) {
@@ -250,9 +248,18 @@ static void wake(void) {
 
 static void on_block(unsigned int vcpu, void *user) {
     (void)vcpu;
+    const tb *t = user;
     if (asleep) wake();
-    current_tb = user;
-    enter(current_tb->block);
+    current_tb = t;
+    enter_counted(t->block);
+}
+
+static void on_block_simulated(unsigned int vcpu, void *user) {
+    (void)vcpu;
+    const tb *t = user;
+    if (asleep) wake();
+    current_tb = t;
+    enter_simulated(t->block);
 }
 
 static block *part_of(const tb *t, uint32_t from, uint32_t to) {
@@ -274,7 +281,6 @@ static int split(uint32_t index) {
     settle();
     em_probe_split(probe, current->index, head->index);
     current = head;
-    expected = head->end;
     return 1;
 }
 
@@ -290,7 +296,7 @@ static void edge_before(const insn *i, uint32_t id, uint32_t value) {
     settle();
     uint64_t cycles_q8 = probe->memory ? probe->cycles_q8 - before_q8 : current->cycles_q8;
     uint64_t stall_q8 = probe->memory ? probe->stall_q8 - before_stall_q8 : 0, branch_q8 = 0;
-    block *from = branched_from;
+    block *from = previous->branches && previous->end != current->address ? previous : NULL;
     if (from && !probe->memory) branch_q8 = from->taken_q8 + current->entry_q8, cycles_q8 += branch_q8;
     probe->count[current->index]--, probe->instructions -= current->instructions;
     probe->cycles_q8 -= cycles_q8, probe->stall_q8 -= stall_q8, probe->branches_q8[current->index] -= branch_q8;
@@ -439,7 +445,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
         size += list[k].bytes;
     }
     t->block = find_block(list[0].address, (uint32_t)size, (uint32_t)n, list[n - 1].address, t->code);
-    qemu_plugin_register_vcpu_tb_exec_cb(q, on_block, QEMU_PLUGIN_CB_NO_REGS, t);
+    qemu_plugin_register_vcpu_tb_exec_cb(q, probe->memory ? on_block_simulated : on_block, QEMU_PLUGIN_CB_NO_REGS, t);
     for (size_t k = 0; k < n; k++) {
         struct qemu_plugin_insn *qi = qemu_plugin_tb_get_insn(q, k);
         for (unsigned e = 0; e < edge_count; e++) {
