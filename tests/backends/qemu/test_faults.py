@@ -119,14 +119,14 @@ def test_firmware_that_waits_for_input(open_session: Any) -> None:
 def test_firmware_that_faults(open_session: Any) -> None:
     session = open_session()
     session.console.write(b"u")
-    with pytest.raises(FirmwareFault, match="entered its HardFault handler .*; last console line: 'm-ready'"):
+    with pytest.raises(FirmwareFault, match=r"entered its HardFault handler .*; last console line: 'm-ready'"):
         session.console.read(20.0)
 
 
 def test_firmware_that_locks_the_core_up(open_session: Any) -> None:
     session = open_session()
     session.console.write(b"l")
-    with pytest.raises(FirmwareFault, match="locked up the core|entered its HardFault handler"):
+    with pytest.raises(FirmwareFault, match=r"locked up the core|entered its HardFault handler"):
         session.console.read(20.0)
 
 
