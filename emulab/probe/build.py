@@ -41,7 +41,9 @@ def build_library(name: str, sources: Iterable[Path], headers: Iterable[Path] = 
     import importlib.metadata
 
     source_list, command = list(sources), compiler()
-    base = ["-O2", "-shared", "-fPIC", "-std=c11", "-Wall", "-Werror=implicit-function-declaration", *flags]
+    base = ["-O3", "-shared", "-fPIC", "-std=c11", "-Wall", "-Werror=implicit-function-declaration", *flags]
+    if sys.platform.startswith("linux"):
+        base.append("-Wl,-Bsymbolic")  # calls within the library go straight
     file_name = name + library_suffix()
     version = importlib.metadata.version("ziglang") if "ziglang" in command else ""
     key = [name, sys.platform, *command[1:], version, *base, *source_list, *headers]
