@@ -59,6 +59,7 @@ class Sample:
 
 
 def _counts(image: Image, model: TimingModel, profile: Profile, scale: float) -> tuple[list[Executed], float]:
+    """Blocks of a profile, and the cycles that are not theirs to price: stalls, wrong predictions, code in RAM."""
     blocks: list[Executed] = []
     priced = 0.0
     for block in profile.blocks:
@@ -67,15 +68,14 @@ def _counts(image: Image, model: TimingModel, profile: Profile, scale: float) ->
         except InputError:
             continue  # code in RAM
         cost = model.block(block.address, code)
+        static = block.count * cost.cycles_q8 + block.taken * cost.taken_q8
         entered = 0.0
         if cost.entry_q8:
-            spent = (
-                (block.cycles - block.stall_cycles) * Q8 - block.count * cost.cycles_q8 - block.taken * cost.taken_q8
-            )
+            spent = (block.cycles - block.stall_cycles) * Q8 - static
             entered = min(max(spent / cost.entry_q8, 0.0), float(block.count))
+        priced += static + entered * cost.entry_q8
         blocks.append(Executed(block.address, code, block.count * scale, block.taken * scale, entered * scale))
-        priced += (block.cycles - block.stall_cycles) * scale
-    return blocks, profile.cycles * scale - priced
+    return blocks, (profile.cycles - priced / Q8) * scale
 
 
 def run_program(platform: Platform, image: Image, name: str, measured_cycles: float) -> Sample:
