@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from emulab.compare.fit import FitResult, Free, Observation, fit
-from emulab.compare.published import find_published
 from emulab.errors import InputError
 from emulab.model.platform import Platform, load_platform
 from emulab.model.quantity import PhysicalNumber, Quantity
 from emulab.model.record import RunRecord, write_text
 from emulab.model.scenario import LoadedScenario
+from emulab.run.published import find_published
 
 METRICS = ("latency_s", "power_w")
 """What is fitted. Power, not energy: a latency that is off must not be made up for by the current."""

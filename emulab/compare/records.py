@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from emulab.compare.expectations import PHYSICAL_BACKENDS, References, applies, evaluate
-from emulab.compare.published import find_published
 from emulab.errors import InputError
 from emulab.model.base import validate
 from emulab.model.quantity import Quantity
 from emulab.model.record import ExpectationResult, Result, RunRecord
 from emulab.model.scenario import Expectation
+from emulab.run.expectations import PHYSICAL_BACKENDS, References, applies, evaluate
+from emulab.run.published import find_published
 
 Verdict = Literal["passed", "failed", "no tolerance", "unavailable"]
 

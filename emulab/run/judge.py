@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emulab.compare.expectations import evaluate, references
 from emulab.model.record import ExpectationResult, Result, RunRecord, read_record
 from emulab.model.scenario import Expectation, LoadedScenario
+from emulab.run.expectations import evaluate, references
 
 
 def judge(

@@ -83,8 +83,8 @@ def _ops() -> list[dict[str, str]]:
 
 
 def _published() -> list[dict[str, str]]:
-    from emulab.compare.published import list_published
     from emulab.report.units import engineering
+    from emulab.run.published import list_published
 
     return [
         {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from emulab.compare.expectations import References, evaluate, failed
-from emulab.compare.published import find_published, list_published, published_rows
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import Provenance, Result, RunRecord
 from emulab.model.scenario import Expectation
+from emulab.run.expectations import References, evaluate, failed
+from emulab.run.published import find_published, list_published, published_rows
 
 BOARD = "nucleo-l4r5zi-p"
 KEY = "mlperf-tiny-v1.3/NUCLEO-L4R5ZI-P"

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from emulab.compare.published import find_published
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity
 from emulab.model.record import ExpectationResult, Result, RunRecord
 from emulab.model.scenario import Expectation, Scenario
+from emulab.run.published import find_published
 
 PHYSICAL_BACKENDS = ("hardware", "replay")
 
