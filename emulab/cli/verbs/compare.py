@@ -25,14 +25,14 @@ def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console, print_rows
     from emulab.compare.html import write_comparison
     from emulab.compare.records import compact_rows, compare_records, comparison_rows
-    from emulab.compare.simulations import (
+    from emulab.errors import InputError
+    from emulab.model.record import read_record
+    from emulab.report.simulations import (
         is_simulation,
         read_simulations,
         simulation_rows,
         write_simulation_comparison,
     )
-    from emulab.errors import InputError
-    from emulab.model.record import read_record
 
     if all(is_simulation(path) for path in args.runs):
         simulations = read_simulations(args.runs)

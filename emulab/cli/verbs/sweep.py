@@ -33,8 +33,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console, counter
+    from emulab.report.sweep import print_sweep, write_html
     from emulab.sweep.engine import SweepOptions, sweep
-    from emulab.sweep.report import print_sweep, write_html
 
     sweep_options = SweepOptions(
         vary=args.vary,
