@@ -28,6 +28,9 @@ PLATFORMS = {
     "mps2-an505": 0.0,
     "netduinoplus2": 0.005,
     "microbit": 0.0,
+    "generic-rv32": 0.0,
+    "opentitan": 0.0,
+    "hifive1-revb": 1e-5,
 }
 
 
