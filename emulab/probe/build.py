@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from emulab.cache import fetch_or_build
+from emulab.cache import KeyPart, fetch_or_build
 from emulab.errors import ToolError
 
 C_FOLDER = Path(__file__).resolve().parent / "c"
@@ -46,7 +46,7 @@ def build_library(name: str, sources: Iterable[Path], headers: Iterable[Path] = 
         base.append("-Wl,-Bsymbolic")  # calls within the library go straight
     file_name = name + library_suffix()
     version = importlib.metadata.version("ziglang") if "ziglang" in command else ""
-    key = [name, sys.platform, *command[1:], version, *base, *source_list, *headers]
+    key: list[KeyPart] = [name, sys.platform, *command[1:], version, *base, *source_list, *headers]
     if "ziglang" not in command:
         key.append(command[0])
 

@@ -139,8 +139,8 @@ class ProbeCore:
         flags |= (BLOCK_UNMASKS if recipe.unmasks else 0) | (BLOCK_SLEEPS if recipe.sleeps else 0)
         flags |= BLOCK_STORES if recipe.stores else 0
         last = address + cost.offsets[-1] if cost.offsets else address
-        operations = (Op * max(1, len(recipe.operations)))(*recipe.operations)
-        accesses = (Access * max(1, len(recipe.accesses)))(*recipe.accesses)
+        operations = (Op * max(1, len(recipe.operations)))(*(Op(*o) for o in recipe.operations))
+        accesses = (Access * max(1, len(recipe.accesses)))(*(Access(*a) for a in recipe.accesses))
         prefixes = (_U32 * max(1, len(cost.prefix_q8)))(*cost.prefix_q8)
         spec = BlockSpec(
             address, size, cost.instructions, cost.cycles_q8, cost.taken_q8, cost.entry_q8, cost.branch_kind, last,

@@ -59,6 +59,7 @@ class Tracer:
         self.all_operations: list[tuple[int, int, int, int, int]] = []
         self.next_slot = _REGISTERS
         self.memory: dict[tuple[int, int], Value] = {}
+        self.stored: list[tuple[int, int, int]] = []
         self.stack_register = stack_register
 
     def operate(self, op: int, a: Value, b: Value = (-1, 0), immediate: int = 0) -> Value:
@@ -126,6 +127,7 @@ class Tracer:
         self.access(instruction, address, size, True, conditional)
         if address is not None and not conditional:
             self.memory = {k: v for k, v in self.memory.items() if k[0] != address[0] or abs(k[1] - address[1]) >= 4}
+            self.stored.append((*address, size))
             if size == 4:
                 self.memory[address] = value
 
@@ -137,6 +139,8 @@ class Tracer:
             return None
         if size == 4 and address in self.memory:
             return self.memory[address]
+        if any(address[0] == s and address[1] < o + n and o < address[1] + size for s, o, n in self.stored):
+            return None  # what the block stored there in other pieces is not put together
         op = {(1, False): LOAD8, (2, False): LOAD16, (4, False): LOAD32, (1, True): LOADS8, (2, True): LOADS16}.get(
             (size, signed)
         )
@@ -457,8 +461,8 @@ def _arm_result(tracer: Tracer, name: str, operands: list[str], pc: int) -> Valu
             return tracer.operate(SEXT8 if name[-1] == "b" else SEXT16, value)
         return tracer.operate(AND, value, (-1, 0xFF if name[-1] == "b" else 0xFFFF))
     if name in ("ubfx", "sbfx") and len(rest) == 3:
-        low, width = int(rest[1][1:], 0), int(rest[2][1:], 0)
-        value = tracer.shifted(_arm_operand(tracer, rest[0]), "lsl", 32 - low - width)
+        lowest, width = int(rest[1][1:], 0), int(rest[2][1:], 0)
+        value = tracer.shifted(_arm_operand(tracer, rest[0]), "lsl", 32 - lowest - width)
         return tracer.shifted(value, "lsr" if name[0] == "u" else "asr", 32 - width)
     return None
 

@@ -69,7 +69,7 @@ class ClockTree:
             return float(factor["table"][min(value, len(factor["table"]) - 1)])
         if "table_default" in factor:
             return float(factor["table_default"].get(value, 1))
-        return float(value + factor.get("plus", 0)) / factor.get("over", 1)
+        return float(value + factor.get("plus", 0))
 
     def _evaluate(self, node: Mapping[str, Any]) -> float:
         if "mux" in node:

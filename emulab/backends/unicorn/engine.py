@@ -47,8 +47,11 @@ class Engine:
     """A Unicorn core with the probe's hooks installed."""
 
     def __init__(self, platform: Platform, probe: ProbeCore) -> None:
-        import unicorn
+        from importlib import import_module
+
         from unicorn.unicorn_py3.unicorn import uclib
+
+        unicorn: Any = import_module("unicorn")
 
         self.lib: Any = uclib
         self.probe = probe
@@ -56,7 +59,7 @@ class Engine:
         if self.is_arm:
             from unicorn import arm_const as const
 
-            self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
+            self.uc: Any = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
             prefix, count = "UC_CPU_ARM_", 16
         else:
             from unicorn import riscv_const as const  # type: ignore[no-redef]
@@ -69,7 +72,7 @@ class Engine:
             raise ToolError(f"platform {platform.name}: core.cpu.unicorn: Unicorn has no CPU {model!r}")
         self.uc.ctl_set_cpu_model(number)
         self.const: Any = const
-        self.handle = ctypes.c_void_p(self.uc._uch if isinstance(self.uc._uch, int) else self.uc._uch.value)
+        self.handle = ctypes.c_void_p(getattr(self.uc._uch, "value", self.uc._uch))
         self._word = ctypes.c_uint32()
         self._callbacks: list[Any] = []
         self.invalid: tuple[int, int] = (0, 0)
@@ -80,9 +83,7 @@ class Engine:
 
     def _check(self, error: int, what: str) -> None:
         if error:
-            import unicorn
-
-            raise ToolError(f"Unicorn: {what}: {unicorn.UcError(error)}")
+            raise ToolError(f"Unicorn: {what}: error {error}")
 
     def _hook(self) -> None:
         library, handle = self.probe.library, ctypes.c_void_p(self.probe.handle)

@@ -343,7 +343,7 @@ class Machine:
         """Cycles on the time line now, sleep included."""
         if self.access_q8 is not None:
             return self.access_q8 >> 8
-        return max(self.face.cycles_q8, self.q8_at(self.env.now)) >> 8
+        return int(max(self.face.cycles_q8, self.q8_at(self.env.now))) >> 8
 
     def after(self, delay_s: float, action: Callable[[], None]) -> Event:
         """Call *action* in *delay_s* seconds from :meth:`now`."""

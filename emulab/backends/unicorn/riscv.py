@@ -215,6 +215,7 @@ class RiscV:
             value = int(machine.time_of(machine.face.block_start_q8) * hz + 1e-6)
         else:
             value = machine.face.instructions + self.instret_offset
+        value = int(value)
         return value >> 32 if number in _CYCLE_HIGH | _INSTRET_HIGH | {_TIME_HIGH} else value
 
 

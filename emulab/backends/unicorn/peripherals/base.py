@@ -102,7 +102,7 @@ class Register:
     __slots__ = ("clear_on_one", "follows", "mirrors", "name", "offset", "ones", "reset", "self_clearing", "writable")
 
     def __init__(self, name: str, description: int | dict[str, Any]) -> None:
-        given = {"offset": description} if isinstance(description, int) else dict(description)
+        given: dict[str, Any] = {"offset": description} if isinstance(description, int) else dict(description)
         self.name = name
         self.offset = int(given.pop("offset"))
         self.reset = int(given.pop("reset", 0))

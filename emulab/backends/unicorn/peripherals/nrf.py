@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from emulab.backends.unicorn.peripherals.base import RegisterFile, register
 from emulab.backends.unicorn.peripherals.serial import SerialPort
@@ -75,7 +75,7 @@ class NrfClock(NrfPeripheral):
         0x7C: "LOWPWR",
     }
     events = {0x100: "HFCLKSTARTED", 0x104: "LFCLKSTARTED", 0x10C: "DONE", 0x108: "POFWARN", 0x114: "SLEEPENTER"}
-    layout = {
+    layout: ClassVar[dict[str, int | dict[str, Any]]] = {
         "HFCLKRUN": 0x408, "HFCLKSTAT": {"offset": 0x40C, "writable": 0}, "LFCLKRUN": 0x414,
         "LFCLKSTAT": {"offset": 0x418, "writable": 0}, "LFCLKSRCCOPY": 0x41C, "RESETREAS": {"offset": 0x400, "reset": 0},
         "SYSTEMOFF": 0x500, "GPREGRET": 0x51C, "GPREGRET2": 0x520, "LFCLKSRC": 0x518, "DCDCEN": 0x578, "DCDCEN0": 0x580,
@@ -112,7 +112,7 @@ class NrfUarte(NrfPeripheral, SerialPort):
         0x100: "CTS", 0x104: "NCTS", 0x108: "RXDRDY", 0x110: "ENDRX", 0x11C: "TXDRDY", 0x120: "ENDTX", 0x124: "ERROR",
         0x144: "RXTO", 0x14C: "RXSTARTED", 0x150: "TXSTARTED", 0x158: "TXSTOPPED",
     }  # fmt: skip
-    layout = {
+    layout: ClassVar[dict[str, int | dict[str, Any]]] = {
         "ERRORSRC": {"offset": 0x480, "clear_on_one": 0xF}, "ENABLE": 0x500, "PSELRTS": {"offset": 0x508, "reset": 0xFFFFFFFF},
         "PSELTXD": {"offset": 0x50C, "reset": 0xFFFFFFFF}, "PSELCTS": {"offset": 0x510, "reset": 0xFFFFFFFF},
         "PSELRXD": {"offset": 0x514, "reset": 0xFFFFFFFF}, "RXD": {"offset": 0x518, "writable": 0}, "TXD": 0x51C,
@@ -259,8 +259,11 @@ class NrfTimer(_Counter):
         0x40 + 4 * i: f"CAPTURE{i}" for i in range(6)
     }
     events = {0x140 + 4 * i: f"COMPARE{i}" for i in range(6)}
-    layout = {"MODE": 0x504, "BITMODE": 0x508, "PRESCALER": {"offset": 0x510, "reset": 4}} | {
-        f"CC{i}": 0x540 + 4 * i for i in range(6)
+    layout: ClassVar[dict[str, int | dict[str, Any]]] = {
+        "MODE": 0x504,
+        "BITMODE": 0x508,
+        "PRESCALER": {"offset": 0x510, "reset": 4},
+        **{f"CC{i}": 0x540 + 4 * i for i in range(6)},
     }
 
     def tick_hz(self) -> float:
@@ -294,8 +297,10 @@ class NrfRtc(_Counter):
     width = 24
     tasks = {0x00: "START", 0x04: "STOP", 0x08: "CLEAR", 0x0C: "TRIGOVRFLW"}
     events = {0x100: "TICK", 0x104: "OVRFLW"} | {0x140 + 4 * i: f"COMPARE{i}" for i in range(4)}
-    layout = {"EVTEN": 0x340, "EVTENSET": 0x344, "EVTENCLR": 0x348, "COUNTER": {"offset": 0x504, "writable": 0},
-              "PRESCALER": 0x508} | {f"CC{i}": 0x540 + 4 * i for i in range(4)}  # fmt: skip
+    layout: ClassVar[dict[str, int | dict[str, Any]]] = {
+        "EVTEN": 0x340, "EVTENSET": 0x344, "EVTENCLR": 0x348, "COUNTER": {"offset": 0x504, "writable": 0},
+        "PRESCALER": 0x508, **{f"CC{i}": 0x540 + 4 * i for i in range(4)},
+    }  # fmt: skip
 
     def tick_hz(self) -> float:
         return self.clock_hz / ((self.value["PRESCALER"] & 0xFFF) + 1)
@@ -316,7 +321,7 @@ class NrfRtc(_Counter):
 class NrfGpio(RegisterFile):
     """Ports P0 and P1; inputs read what the board drives (``board.inputs``), else their pull, else low."""
 
-    layout = {
+    layout: ClassVar[dict[str, int | dict[str, Any]]] = {
         f"{key}_{port}": 0x300 * port + offset
         for port in (0, 1)
         for key, offset in {

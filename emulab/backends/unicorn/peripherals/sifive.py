@@ -279,8 +279,8 @@ class SifiveGpio(RegisterFile):
 
     def read_INPUT_VAL(self, _: int) -> int:
         value = self.value["OUTPUT_VAL"] & self.value["OUTPUT_EN"]
-        for pin, level in self.machine.platform.board.inputs.items():
-            prefix, _, number = pin.rpartition(".")
+        for name, level in self.machine.platform.board.inputs.items():
+            prefix, _dot, number = name.rpartition(".")
             if prefix == self.name and level:
                 value |= 1 << int(number)
         return value & self.value["INPUT_EN"]
