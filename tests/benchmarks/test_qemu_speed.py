@@ -131,4 +131,5 @@ def test_start_up(benchmark: Any, qemu: Any, tools: Any) -> None:
 
     start()  # the probe is compiled once
     benchmark.pedantic(start, rounds=ROUNDS)
-    assert benchmark.stats.stats.median < 1.0
+    if benchmark.enabled:
+        assert benchmark.stats.stats.median < 1.0
