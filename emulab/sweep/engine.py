@@ -8,14 +8,18 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
 from emulab.sweep.journal import Journal, variant_key
+from emulab.sweep.memory import Memory, open_memory
 from emulab.sweep.pareto import front
 from emulab.sweep.point import Task, flatten
 from emulab.sweep.pool import make_pool
 from emulab.sweep.space import parse_axis, parse_constraint, variants
+
+if TYPE_CHECKING:
+    from emulab.model.scenario import Scenario
 
 JOURNAL = "journal.jsonl"
 
@@ -36,6 +40,8 @@ class SweepOptions:
     cluster: str | None = None
     resume: bool = False
     output: Path | None = None
+    remember: bool = True
+    """Take rows of equal variants from the cache, and keep new ones there."""
 
 
 @dataclass
@@ -72,7 +78,7 @@ def sweep(
     from emulab.model.scenario import find_scenario, load_scenario
 
     file = find_scenario(scenario).resolve()
-    load_scenario(file, options.overrides)  # a broken scenario ends the sweep before it starts
+    loaded = load_scenario(file, options.overrides)  # a broken scenario ends the sweep before it starts
     axes = [parse_axis(text, file.parent, options.seed) for text in options.vary]
     if not axes:
         raise InputError("sweep: nothing varies; give --vary KEY=a,b or KEY=lo:hi:logN")
@@ -96,6 +102,13 @@ def sweep(
     todo = [t for t in tasks if t.key not in journal.rows or journal.rows[t.key].get("retry")]
     for task in todo:
         journal.rows.pop(task.key, None)
+    names = _backends(loaded.scenario, options, space)
+    memory = open_memory(loaded, names) if options.remember else Memory(None)
+    for task in todo:
+        row = memory.find(task)
+        if row is not None:
+            journal.add(task.key, row)
+    todo = [task for task in todo if task.key not in journal.rows]
     on_progress(len(tasks) - len(todo), len(tasks))
     workers = options.workers or os.cpu_count() or 1
     pool = make_pool(min(workers, max(1, len(todo) // 4)) if not options.cluster else workers, options.cluster)
@@ -109,6 +122,7 @@ def sweep(
     finally:
         pool.close()
         journal.close()
+        memory.keep((task, journal.rows[task.key]) for task in todo if task.key in journal.rows)
     flat = [{"variant": index, **row} for index, task in enumerate(tasks) for row in flatten(journal.rows[task.key])]
     result = SweepResult(flat, folder, [axis.key for axis in axes], list(options.pareto))
     result.front = front(flat, options.pareto) if options.pareto else []
@@ -116,6 +130,13 @@ def sweep(
 
     write_tables(result)
     return result
+
+
+def _backends(scenario: Scenario, options: SweepOptions, space: Sequence[dict[str, Any]]) -> set[str]:
+    """Names of all backends that the sweep may use."""
+    named = {str(variant["backend"]) for variant in space if "backend" in variant} or set(options.backends)
+    named = named or {backend for target in scenario.targets for backend in target.backends}
+    return {name.partition(":")[0] for name in named}
 
 
 def chunked(tasks: Sequence[Task], workers: int) -> list[list[Task]]:

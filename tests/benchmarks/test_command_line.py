@@ -73,7 +73,14 @@ def test_energy_only_sweep(benchmark: Any, tmp_path: Path) -> None:
         begin = time.perf_counter()
         result = sweep(
             HAR,
-            SweepOptions(vary=vary, overrides=fast, platforms=["nucleo-l4r5zi"], output=tmp_path / name, workers=2),
+            SweepOptions(
+                vary=vary,
+                overrides=fast,
+                platforms=["nucleo-l4r5zi"],
+                output=tmp_path / name,
+                workers=2,
+                remember=False,
+            ),
         )
         assert len(result.rows) == count and not result.errors
         return time.perf_counter() - begin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ def options(folder: Path, **more: object) -> SweepOptions:
         "platforms": ["nucleo-l4r5zi"],
         "workers": 1,
         "output": folder,
+        "remember": False,
         **more,
     }
     return SweepOptions(**values)  # type: ignore[arg-type]
@@ -100,7 +102,9 @@ def test_kill_9_of_the_driver_then_resume(serial: SweepResult, tmp_path: Path) -
     folder = tmp_path / "killed"
     words = [sys.executable, "-m", "emulab", "sweep", str(HAR), "--platform", "nucleo-l4r5zi", "--output", str(folder)]
     words += [word for item in VARY for word in ("--vary", item)] + [w for item in FAST for w in ("--set", item)]
-    process = subprocess.Popen([*words, "--workers", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*words, "--workers", "1", "--no-cache"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     journal = folder / JOURNAL
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 4):
@@ -111,6 +115,31 @@ def test_kill_9_of_the_driver_then_resume(serial: SweepResult, tmp_path: Path) -
     assert again.rows == serial.rows
     keys = [json.loads(line).get("key") for line in journal.read_text().splitlines()]
     assert len(keys) == len(set(keys)) == 25
+
+
+def test_equal_variants_are_remembered(serial: SweepResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMULAB_CACHE", str(tmp_path / "cache"))
+    import emulab.sweep.pool as pool
+
+    seen: list[str] = []
+
+    def watch(tasks: list[Task]) -> list[tuple[str, dict[str, object]]]:
+        seen.extend(task.key for task in tasks)
+        return [(task.key, evaluate(task)) for task in tasks]
+
+    monkeypatch.setattr(pool, "evaluate_chunk", watch)
+    scenario = tmp_path / "har"
+    shutil.copytree(HAR, scenario)
+    first = sweep(scenario, options(tmp_path / "one", remember=True))
+    assert len(seen) == 24 and first.rows == serial.rows
+    assert sweep(scenario, options(tmp_path / "two", remember=True)).rows == serial.rows
+    assert len(seen) == 24, "an equal sweep computes nothing"
+    wider = [VARY[0], "duty_cycle.battery.type=lipo-500,cr2032,aa-lithium"]
+    sweep(scenario, options(tmp_path / "wider", remember=True, vary=wider))
+    assert len(seen) == 36, "a wider one only what is new"
+    (scenario / "MODEL_CARD.md").write_text("changed")
+    sweep(scenario, options(tmp_path / "changed", remember=True))
+    assert len(seen) == 60, "a changed file is another scenario"
 
 
 def kill_once(chunk: list[Task]) -> list[tuple[str, dict[str, object]]]:

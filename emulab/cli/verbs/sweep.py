@@ -26,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="local processes (default: one per core)")
     parser.add_argument("--cluster", metavar="tcp://HOST:PORT", help="a Dask scheduler instead of local processes")
     parser.add_argument("--resume", action="store_true", help="go on with a sweep that was stopped")
+    parser.add_argument("--no-cache", action="store_true", help="compute every variant anew")
     parser.add_argument("--query", metavar="SQL", help="print rows of the finished table (called `sweep`)")
     options.add_output(parser)
     options.add_json(parser)
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         cluster=args.cluster,
         resume=args.resume,
         output=args.output,
+        remember=not args.no_cache,
     )
     with counter("variants", quiet=args.json) as on_progress:
         result = sweep(args.scenario, sweep_options, on_progress)
