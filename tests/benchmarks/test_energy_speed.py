@@ -46,7 +46,8 @@ def test_year_of_a_periodic_cycle(benchmark: Any) -> None:
 def test_year_of_events_every_one_drawn(benchmark: Any) -> None:
     """31 M stochastic events: under 20 s and 300 MB, in a process of its own."""
     code = f"""
-import resource, time
+import time
+from pathlib import Path
 from emulab.energy.duty import simulate_duty_cycle
 from emulab.model.dutycycle import DutyCycle
 from emulab.model.platform import load_platform
@@ -54,7 +55,9 @@ start = time.perf_counter()
 result = simulate_duty_cycle(
     load_platform("nucleo-l4r5zi").platform, DutyCycle.model_validate({STOCHASTIC!r}), mode="drawn", trace=False
 )
-print(result.jobs, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# the kernel's ru_maxrss would count the process that forked this one
+high = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(result.jobs, time.perf_counter() - start, int(high.split()[1]) / 1024)
 """
     words = [sys.executable, "-c", code]
     run = {"capture_output": True, "text": True, "timeout": 240, "check": True}
