@@ -48,48 +48,59 @@ class LocalPool:
         self.workers = workers
         self._executor: Any = None
 
-    def _start(self) -> Any:
+    def _start(self, workers: int) -> Any:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(
-            self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
+        self._executor = ProcessPoolExecutor(
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt
         )
+        return self._executor
 
     def map(self, chunks: Sequence[Chunk]) -> Iterator[list[tuple[str, Row]]]:
         from concurrent.futures import FIRST_COMPLETED, wait
         from concurrent.futures.process import BrokenProcessPool
 
         waiting = list(reversed(chunks))
-        attempts: dict[str, int] = {}
-        while waiting:
-            self._executor = self._start()
-            running: dict[Any, Chunk] = {}
-            try:
-                while waiting or running:
-                    while waiting and len(running) < 2 * self.workers:
-                        chunk = waiting.pop()
-                        running[self._executor.submit(evaluate_chunk, chunk)] = chunk
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        rows = future.result()
-                        del running[future]
-                        yield rows
-            except BrokenProcessPool:
-                # Some worker died. Which chunk it held is not told: all that ran are given out again, singly,
-                # so that a variant that kills its worker stands alone the next time.
-                self._executor.shutdown(wait=True, cancel_futures=True)
-                for chunk in running.values():
-                    for task in chunk:
-                        attempts[task.key] = attempts.get(task.key, 0) + 1
-                        if attempts[task.key] > MAX_ATTEMPTS:
-                            yield [(task.key, _gave_up(task))]
-                        else:
-                            waiting.append([task])
-                continue
-            finally:
-                if self._executor is not None:
-                    self._executor.shutdown(wait=False, cancel_futures=True)
+        try:
+            while waiting:
+                executor = self._start(self.workers)
+                running: dict[Any, Chunk] = {}
+                try:
+                    while waiting or running:
+                        while waiting and len(running) < 2 * self.workers:
+                            chunk = waiting.pop()
+                            running[executor.submit(evaluate_chunk, chunk)] = chunk
+                        done, _ = wait(running, return_when=FIRST_COMPLETED)
+                        for future in done:
+                            rows = future.result()
+                            del running[future]
+                            yield rows
+                except BrokenProcessPool:
+                    # Some worker died, and which chunk it held is not told: each task that ran is a suspect.
+                    self.close()
+                    yield from self._one_by_one([task for chunk in running.values() for task in chunk])
+                else:
+                    self.close()
+        finally:
+            if self._executor is not None:
+                self._executor.shutdown(wait=False, cancel_futures=True)
+                self._executor = None
+
+    def _one_by_one(self, suspects: Sequence[Task]) -> Iterator[list[tuple[str, Row]]]:
+        """Evaluate tasks alone in a worker, so that one that kills it is known; it is given up after some tries."""
+        from concurrent.futures.process import BrokenProcessPool
+
+        for task in suspects:
+            for attempt in range(1, MAX_ATTEMPTS + 1):
+                executor = self._executor or self._start(1)
+                try:
+                    yield executor.submit(evaluate_chunk, [task]).result()
+                    break
+                except BrokenProcessPool:
+                    self.close()
+                    if attempt == MAX_ATTEMPTS:
+                        yield [(task.key, _gave_up(task))]
         self.close()
 
     def close(self) -> None:
