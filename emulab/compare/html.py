@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
+from emulab.compare.embedding import script_json
 from emulab.compare.records import Comparison, comparison_rows
 from emulab.lab.capture import Capture
 from emulab.lab.captures import csv_table
@@ -47,7 +47,7 @@ def write_comparison(
         rows=comparison_rows(comparison),
         plots=plots,
         notes=notes,
-        plot_json=_script_json([{"data": p["data"], "layout": p["layout"]} for p in plots]),
+        plot_json=script_json([{"data": p["data"], "layout": p["layout"]} for p in plots]),
     )
     if plots:
         from plotly.offline import get_plotlyjs
@@ -110,10 +110,3 @@ def _figure(platform: str, traces: list[tuple[str, tuple[list[float], list[float
             "shapes": [{"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"dash": "dot"}}],
         },
     }
-
-
-def _script_json(value: Any) -> Any:
-    from markupsafe import Markup
-
-    text = json.dumps(value, allow_nan=False, default=float)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))

@@ -6,10 +6,10 @@ Everything of the record goes through Jinja's autoescape; plot data travels as J
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
+from emulab.compare.embedding import script_json
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
 from emulab.report.metrics import expectation_value, ordered, title
 from emulab.report.units import show
@@ -32,7 +32,7 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         reasons=_reasons(record),
         expectations=[{**e.model_dump(), "value": expectation_value(record, e)} for e in record.expectations],
         plots=figures,
-        plot_json=_script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
+        plot_json=script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
         layer_tables=_layer_tables(record),
         notes=[f"{r.platform}/{r.backend}: {note}" for r in record.results for note in r.notes],
         provenance=_provenance(record),
@@ -40,13 +40,6 @@ def write_html(record: RunRecord, folder: Path) -> Path:
     if figures:
         write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
     return write_text(folder / "report.html", text)
-
-
-def _script_json(value: Any) -> Any:
-    from markupsafe import Markup
-
-    text = json.dumps(value, allow_nan=False, default=float)
-    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def _rows(record: RunRecord) -> list[dict[str, Any]]:

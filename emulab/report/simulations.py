@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emulab.compare.embedding import script_json
 from emulab.compare.records import human
 from emulab.errors import InputError
 from emulab.model.record import write_bytes, write_text
@@ -98,9 +99,7 @@ def write_simulation_comparison(records: list[SimulationRecord], folder: Path) -
         "xaxis": {"title": {"text": "s"}},
         "yaxis": {"title": {"text": "A"}, "type": "log", "exponentformat": "SI"},
     }
-    data = (
-        json.dumps({"data": traces, "layout": layout}, allow_nan=False).replace("&", "\\u0026").replace("<", "\\u003c")
-    )
+    data = script_json({"data": traces, "layout": layout})
     rows = simulation_rows(records)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulab.compare.embedding import script_json
 from emulab.model.quantity import Quantity
 from emulab.model.record import write_bytes, write_text
 from emulab.report.metrics import title
@@ -129,7 +129,7 @@ def write_html(result: SweepResult) -> Path:
     from plotly.offline import get_plotlyjs
 
     figures = [f for f in (_pareto_figure(result), *_sensitivity_figures(result), _heat_map(result)) if f is not None]
-    data = json.dumps(figures, allow_nan=False, default=str).replace("&", "\\u0026").replace("<", "\\u003c")
+    data = script_json(figures, default=str)
     sections = "".join(
         f"<h2>{html.escape(f['title'])}</h2><div class='plot' id='p{i}'></div>" for i, f in enumerate(figures)
     )
