@@ -166,7 +166,10 @@ class Availability:
 
 
 class Backend(Protocol):
-    """One way to execute firmware."""
+    """One way to execute firmware.
+
+    A backend that may answer without being given an image has ``needs_image(extra)`` besides (see :func:`needs_image`).
+    """
 
     name: str
     capabilities: frozenset[Capability]
@@ -181,6 +184,21 @@ class Backend(Protocol):
 
     def open(self, platform: Platform, image: Image, options: SessionOptions) -> Session:
         """Boot *image*. Raises BackendUnavailable, InputError (image does not fit) or ToolError."""
+
+
+class RunsWhatIsThere(Protocol):
+    """A backend that runs, or replays, what is there already. Its ``open`` takes None for the image."""
+
+    def needs_image(self, extra: Mapping[str, Any]) -> bool:
+        """Whether it needs the scenario's firmware when opened with the options *extra*."""
+
+    def open(self, platform: Platform, image: Image | None, options: SessionOptions) -> Session: ...
+
+
+def needs_image(backend: Backend | RunsWhatIsThere, extra: Mapping[str, Any]) -> bool:
+    """Whether firmware must be built (or read) before *backend* is opened with the options *extra*."""
+    ask = getattr(backend, "needs_image", None)
+    return True if ask is None else bool(ask(extra))
 
 
 _BUILTIN = {

@@ -8,6 +8,7 @@ Options (command line): ``serial`` (device, socket:// or rfc2217:// URL), ``flas
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -237,7 +238,11 @@ class HardwareBackend:
     def firmware_platform(self, platform: Platform) -> Platform:
         return platform
 
-    def open(self, platform: Platform, image: Image, options: SessionOptions) -> HardwareSession:
+    def needs_image(self, extra: Mapping[str, Any]) -> bool:
+        """Only to flash it: a board that is not flashed runs what it runs."""
+        return bool(extra.get("flash"))
+
+    def open(self, platform: Platform, image: Image | None, options: SessionOptions) -> HardwareSession:
         """Power, flash and open the board. InputError for wrong options, ToolError saying which part fails and why."""
         extra = dict(options.extra)
         url = str(extra.get("serial") or options.argument)
@@ -254,6 +259,7 @@ class HardwareBackend:
                 monitor = open_monitor(name, given)
                 meter = HardwarePowerMeter(monitor, given.voltage_v)
             if extra.get("flash"):
+                assert image is not None, "needs_image said so"
                 notes.append(flash_image(platform, image, str(extra["flash"])))
             else:
                 notes.append("the board was not flashed: what it runs is taken on trust (give --flash)")
@@ -269,7 +275,7 @@ class HardwareBackend:
 
             console = recorder = RecordingConsole(InterfaceBoardConsole(serial), clock)
         record = Path(str(extra["record"])) if extra.get("record") else None
-        known = image.sha256 if extra.get("flash") else ""
+        known = image.sha256 if extra.get("flash") and image is not None else ""
         return HardwareSession(platform, serial, console, clock, recorder, meter, monitor, record, known, notes)
 
 

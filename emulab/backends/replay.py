@@ -8,7 +8,7 @@ their length is what was recorded, whatever the client asks for (``m-infer-start
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -317,7 +317,6 @@ class ReplayBackend:
 
     name = "replay"
     capabilities: frozenset[Capability] = frozenset({"console", "virtual-time", "power-meter", "gpio"})
-    needs_image = False
 
     def available(self) -> Availability:
         return Availability(True, "built in")
@@ -328,6 +327,10 @@ class ReplayBackend:
 
     def firmware_platform(self, platform: Platform) -> Platform:
         return platform
+
+    def needs_image(self, extra: Mapping[str, Any]) -> bool:
+        """Never: what was recorded ran what it ran."""
+        return False
 
     def open(self, platform: Platform, image: Image | None, options: SessionOptions) -> ReplaySession:
         """Open the recording that ``options.argument`` names. InputError when it is of another board or not

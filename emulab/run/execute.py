@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulab.backends.base import load_backend
+from emulab.backends.base import load_backend, needs_image
 from emulab.cache import fetch_or_build
 from emulab.errors import BackendUnavailable, InputError
 from emulab.model.platform import LoadedPlatform, load_platform
@@ -39,9 +39,9 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Built:
-    """What runs: an image, and what is known of it when emulab built it."""
+    """What runs: an image, and what is known of it when emulab built it. Neither where a backend runs what is there."""
 
-    image: Image
+    image: Image | None
     firmware: Firmware | None
 
 
@@ -109,11 +109,13 @@ def _measurement(
     if not state.available:
         raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
     build_platform = backend.firmware_platform(platform)
+    needed = needs_image(backend, options.extra)
     step("inputs")
-    inputs = load_inputs(loaded)
-    step("firmware")
-    built = _firmware(loaded, build_platform, options)
-    built.image.check_fits(build_platform)
+    inputs = load_inputs(loaded, model_optional=not needed)
+    built = _Built(None, None)
+    if needed:
+        step("firmware")
+        built = _fitting(loaded, build_platform, options)
     plan = Plan(
         platform=platform,
         build_platform=build_platform,
@@ -131,30 +133,28 @@ def _measurement(
     metrics = dict(result.metrics)
     details = dict(result.details)
     model = inputs.model
-    # A recording ran what was recorded, not what was built here; where that is not known, it stays unknown.
-    recorded = result.details.get("session", {})
-    replayed = "recorded_modes" in recorded
     outputs = result.details.get("outputs", {})
-    if not replayed:
-        metrics.update(_memory(built, details))
-    if outputs or not replayed:
-        step("accuracy on the host")
-        own = built.firmware is not None and not replayed
-        quality_metrics, quality_details = inputs.quality(outputs, own_firmware=own)
-        metrics.update(quality_metrics)
-        details.update(quality_details)
+    metrics.update(_memory(built, details))
+    step("accuracy on the host")
+    own = built.firmware is not None
+    quality_metrics, quality_details = inputs.quality(outputs, own_firmware=own, host=needed or bool(outputs))
+    metrics.update(quality_metrics)
+    details.update(quality_details)
+    # What is there already ran what it ran: a recording may say what, else it stays unknown.
+    known = result.details.get("session", {})
     result = result.model_copy(
         update={
             "fidelity": fidelity,
             "metrics": metrics,
             "details": details,
-            "model_sha256": recorded.get("model_sha256", "") if replayed else inputs.model_sha256,
-            "firmware_sha256": recorded.get("firmware_sha256", "") if replayed else built.image.sha256,
+            "model_sha256": inputs.model_sha256 if needed else known.get("model_sha256", ""),
+            "firmware_sha256": known.get("firmware_sha256", "") if built.image is None else built.image.sha256,
         }
     )
     hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}
     hashes["scenario"] = hashlib.sha256(json.dumps(loaded.data, sort_keys=True, default=str).encode()).hexdigest()
-    hashes[f"firmware {job.label}"] = built.image.sha256
+    if result.firmware_sha256:
+        hashes[f"firmware {job.label}"] = result.firmware_sha256
     if model is not None:
         hashes["model"] = inputs.model_sha256
     return result, hashes
@@ -171,13 +171,12 @@ def open_session(loaded: LoadedScenario, job: Job) -> Session:
     if not state.available:
         raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
     build_platform = backend.firmware_platform(platform)
-    built = _firmware(loaded, build_platform, RunOptions())
-    built.image.check_fits(build_platform)
+    image = _fitting(loaded, build_platform, RunOptions()).image if needs_image(backend, {}) else None
     measure = loaded.scenario.measure
     options = SessionOptions(
-        windows=windows(measure, built.image), profile=measure.profile, seed=loaded.scenario.seed, argument=job.argument
+        windows=windows(measure, image), profile=measure.profile, seed=loaded.scenario.seed, argument=job.argument
     )
-    return backend.open(build_platform, built.image, options)
+    return backend.open(build_platform, image, options)  # type: ignore[arg-type]  # None where none is needed
 
 
 @lru_cache(maxsize=64)
@@ -188,6 +187,13 @@ def _platform(name: str) -> LoadedPlatform:
 @lru_cache(maxsize=16)
 def _availability(name: str) -> Any:
     return load_backend(name).available()
+
+
+def _fitting(loaded: LoadedScenario, platform: Platform, options: RunOptions) -> _Built:
+    built = _firmware(loaded, platform, options)
+    assert built.image is not None
+    built.image.check_fits(platform)
+    return built
 
 
 def _firmware(loaded: LoadedScenario, platform: Platform, options: RunOptions) -> _Built:
@@ -240,7 +246,7 @@ def _measured(
 ) -> Result:
     """Measure, or take an equal measurement from the cache; artifacts end in *folder* where there is one."""
     deterministic = "virtual-time" in backend.capabilities and not plan.argument and not plan.extra
-    if not (use_cache and deterministic):
+    if not (use_cache and deterministic) or plan.image is None:
         import tempfile
 
         if folder is not None:
@@ -252,7 +258,7 @@ def _measured(
         result = measure(backend, plan, place, step)
         write_text(place / "result.json", result.model_dump_json())
 
-    entry = fetch_or_build("runs", _key(backend, plan, board, inputs), build)
+    entry = fetch_or_build("runs", _key(backend, plan, plan.image, board, inputs), build)
     result = Result.model_validate_json((entry / "result.json").read_text())
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -262,12 +268,12 @@ def _measured(
     return result
 
 
-def _key(backend: Backend, plan: Plan, board: LoadedPlatform, inputs: Inputs) -> list[str]:
+def _key(backend: Backend, plan: Plan, image: Image, board: LoadedPlatform, inputs: Inputs) -> list[str]:
     return [
         backend.name,
         _availability(backend.name).version,
         code_hash(),
-        plan.image.sha256,
+        image.sha256,
         json.dumps(plan.platform.model_dump(mode="json", exclude={"power"}), sort_keys=True),
         json.dumps(plan.build_platform.model_dump(mode="json", exclude={"power"}), sort_keys=True),
         plan.measure.model_dump_json(),
@@ -293,6 +299,8 @@ def code_hash() -> str:
 def _memory(built: _Built, details: dict[str, Any]) -> dict[str, Quantity]:
     """Flash and RAM: of our own firmware as linked, of a given image what its file shows."""
     firmware, image = built.firmware, built.image
+    if image is None:
+        return {}
     if firmware is None:
         source = "size of the image" if not image.sections else "sections of the image"
         return {"flash_bytes": Quantity(value=image.size_bytes, unit="B", kind="emulated", source=source)}

@@ -77,11 +77,12 @@ class Inputs:
         return spec.elements * {"int8": 1, "uint8": 1, "int16": 2, "float32": 4}.get(spec.dtype, 1)
 
     def quality(
-        self, outputs: dict[str, list[float]], own_firmware: bool
+        self, outputs: dict[str, list[float]], own_firmware: bool, host: bool = True
     ) -> tuple[dict[str, Quantity], dict[str, Any]]:
         """Accuracy of model and golden model on the host, and agreement of the DUT's *outputs* with the host's.
 
-        A given image (not *own_firmware*) may hold any model: only what it answered itself counts for it.
+        A given image (not *own_firmware*) may hold any model: only what it answered itself counts for it. Without
+        *host* nothing is evaluated there.
         """
         workload = self.loaded.scenario.workload
         if workload.task in ("none", "streaming") and self.dataset is None:
@@ -92,7 +93,7 @@ class Inputs:
         metrics: dict[str, Quantity] = {}
         details: dict[str, Any] = {}
         for name, file in ((metric, self.model), (f"{metric}_golden", self.golden)):
-            if file is None or (name == metric and not own_firmware):
+            if file is None or not host or (name == metric and not own_firmware):
                 continue
             metrics[name], found = self._host(name, file)
             if found:
@@ -106,9 +107,7 @@ class Inputs:
             more.pop("device", None)
             metrics.update(more)
         if metric not in metrics:
-            reason = (
-                "accuracy mode was not asked for" if own_firmware else "the image answered no samples (accuracy mode)"
-            )
+            reason = "accuracy mode was not asked for" if own_firmware else "no samples were answered in accuracy mode"
             metrics[metric] = unavailable("1", reason)
         for found in details.values():
             found.pop("answers", None)
@@ -150,12 +149,15 @@ def _same(device: tuple[float, ...], host: list[float]) -> bool:
     return len(device) == len(host) and all(abs(a - b) <= OUTPUT_STEP + 1e-6 for a, b in zip(device, host, strict=True))
 
 
-def load_inputs(loaded: LoadedScenario) -> Inputs:
-    """Resolve models and dataset of a scenario. A model must be there; a dataset may be absent, with the reason."""
+def load_inputs(loaded: LoadedScenario, model_optional: bool = False) -> Inputs:
+    """Resolve models and dataset of a scenario; a dataset may be absent, with the reason.
+
+    A model must be there, unless it comes as an image or (*model_optional*) nothing is built from it.
+    """
     workload = loaded.scenario.workload
     model = None
     if workload.model is not None:
-        optional = workload.firmware is not None
+        optional = model_optional or workload.firmware is not None
         model = _file(loaded, workload.model, "workload.model", optional)
     golden = None if workload.golden is None else _file(loaded, workload.golden, "workload.golden", optional=True)
     dataset, reason = None, "the scenario names no dataset"

@@ -46,11 +46,11 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """What one session is asked to do."""
+    """What one session is asked to do. ``image`` is None where the backend runs what is there."""
 
     platform: Platform
     build_platform: Platform
-    image: Image
+    image: Image | None
     measure: Measure
     inputs: Sequence[bytes]
     samples: Sequence[AccuracySample] = ()
@@ -79,7 +79,7 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     )
     progress("boot")
     # The board asked for: a backend that runs it on another machine's map still owes its timing.
-    with backend.open(plan.platform, plan.image, options) as session:
+    with backend.open(plan.platform, plan.image, options) as session:  # type: ignore[arg-type]
         client = DutClient(session.console, session.clock, limit_s=plan.measure.timeout_s)
         try:
             result = _drive(session, client, plan, folder, progress)
@@ -95,7 +95,7 @@ def measure(backend: Backend, plan: Plan, folder: Path, progress: Callable[[str]
     )
 
 
-def windows(measure: Measure, image: Image) -> tuple[Any, ...]:
+def windows(measure: Measure, image: Image | None) -> tuple[Any, ...]:
     """The inference window and those of the scenario.
 
     Our own firmware marks its inferences (``emulab.h``); of any other image it is what the DUT itself times, from the
@@ -114,7 +114,7 @@ def layer_windows(plan: Plan) -> tuple[Any, ...]:
     """One window per layer: kernels are shared, so what a layer costs is what runs until the next one is entered."""
     from emulab.model.scenario import Window
 
-    if not plan.layers or not plan.measure.profile or LAYER_END not in plan.image.symbols:
+    if not plan.layers or plan.image is None or not plan.measure.profile or LAYER_END not in plan.image.symbols:
         return ()
     # A layer that costs nothing (a reshape in place) may have no code at all.
     present = [(i, layer.symbol) for i, layer in enumerate(plan.layers) if layer.symbol in plan.image.symbols]
@@ -267,7 +267,7 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         notes=[*notes, *session.notes()],
         artifacts=artifacts,
         details=details,
-        firmware_sha256=plan.image.sha256,
+        firmware_sha256="" if plan.image is None else plan.image.sha256,
     )
 
 
@@ -299,9 +299,9 @@ def _gpio_windows(session: Session, client: DutClient, plan: Plan, pin: str) -> 
     return windows
 
 
-def _marks_inference(image: Image) -> bool:
+def _marks_inference(image: Image | None) -> bool:
     """Whether the firmware marks its inferences (``emulab.h``), as ours does."""
-    return f"emulab_marker_{INFERENCE_WINDOW}.begin" in image.symbols
+    return image is not None and f"emulab_marker_{INFERENCE_WINDOW}.begin" in image.symbols
 
 
 def _less_printing(found: PerformanceResult, single: MeasuredWindow) -> PerformanceResult:
@@ -417,6 +417,7 @@ def _layers(whole: Profile, layers: Sequence[WindowProfile], plan: Plan, inferen
     from emulab.run.layers import InstructionClasses, SymbolMap, fold, layer_rows
     from emulab.timing import load_timing
 
+    assert plan.image is not None, "what was profiled was given"
     if layers:
         classes = InstructionClasses(load_timing(plan.build_platform), plan.image.read)
         return layer_rows(whole, layers, plan.layers, inferences, classes)
