@@ -21,6 +21,7 @@ BOARDS = [
     "generic-rv32",
     "nucleo-g0b1re",
     "nucleo-u575zi-q",
+    "nucleo-u385rg-q",
     "disco-f746ng",
     "nrf52840-dk",
 ]
