@@ -17,8 +17,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emulab.errors import EmulabError, InputError
+
+if TYPE_CHECKING:
+    from emulab.backends.base import Session
+    from emulab.firmware.image import Image
+    from emulab.model.platform import Platform
 
 BOARDS = {
     "NUCLEO-L4R5ZI": "nucleo-l4r5zi",
@@ -47,6 +53,7 @@ class Row:
     wall_s: float
     results: tuple[float, ...]
     problem: str = ""
+    mac_per_cycle: float | None = None
 
     @property
     def deviation(self) -> float | None:
@@ -82,17 +89,22 @@ def measure_image(row: Mapping[str, str], file: Path, data: bytes, inferences: i
     from emulab.dut import DutClient
     from emulab.firmware.image import load_image
     from emulab.model.platform import load_platform
+    from emulab.model.scenario import Window
 
     platform = load_platform(BOARDS[row["board"]]).platform
     energy = row["mode"] == "energy"
     published = float((row.get("energy_mode_latency_ms") if energy else "") or row["measured_latency_ms"]) / 1e3
     latency = cycles = instructions = None
     results: tuple[float, ...] = ()
-    problem = ""
+    problem, macs = "", None
     started = time.monotonic()
     try:
         base = platform.soc.vector_base if file.suffix == ".bin" else None
-        with load_backend("unicorn").open(platform, load_image(file, base), SessionOptions()) as session:
+        image = load_image(file, base)
+        pin = platform.board.timestamp_pin
+        ends = [f"gpio:{pin}:{edge}" for edge in ("falling", "rising")] if energy else []
+        windows = tuple(Window.model_validate({"name": "pulses", "from": end, "to": end}) for end in ends)
+        with load_backend("unicorn").open(platform, image, SessionOptions(windows=windows)) as session:
             client = DutClient(session.console, session.clock, limit_s=180.0)
             client.sync()
             if client.profile()[1] != {"ad": "ad01", "kws": "kws01", "ic": "ic01", "vww": "vww01"}.get(row["model"]):
@@ -100,7 +112,7 @@ def measure_image(row: Mapping[str, str], file: Path, data: bytes, inferences: i
             if energy:  # some images leave the pin low after their boot: the first window has no first edge
                 client.infer(1, 0)
             client.load(data)
-            before = len(session.gpio_edges(platform.board.timestamp_pin))
+            before = len(session.gpio_edges(pin))
             details = session.details()
             if not energy:
                 # A DUT prints each timestamp after taking it, 1.5 ms at 115200 baud: nothing in the ten seconds of a
@@ -114,21 +126,40 @@ def measure_image(row: Mapping[str, str], file: Path, data: bytes, inferences: i
             cycles = (after["cycles"] - details["cycles"]) / inferences
             instructions = (after["instructions"] - details["instructions"]) / inferences
             if energy:
-                edges = session.gpio_edges(platform.board.timestamp_pin)[before:]
+                edges = session.gpio_edges(pin)[before:]
                 falling = [e.time_s for e in edges if not e.level]
                 if len(falling) == 2:
                     latency = (falling[1] - falling[0]) / inferences
                 else:
-                    problem = f"{len(falling)} falling edges on {platform.board.timestamp_pin}, expected 2"
+                    problem = f"{len(falling)} falling edges on {pin}, expected 2"
             else:
                 assert outcome.elapsed_s is not None and single.elapsed_s is not None
                 latency = (outcome.elapsed_s - single.elapsed_s) / (inferences - 1)
+            if latency is not None:
+                macs = _mac_per_cycle(platform, image, session, inferences * latency)
     except EmulabError as error:
         problem = str(error)
     return Row(
         file.name, platform.name, row["model"], row["mode"], latency, published, cycles, instructions,
-        time.monotonic() - started, results, problem,
+        time.monotonic() - started, results, problem, macs,
     )  # fmt: skip
+
+
+def _mac_per_cycle(platform: Platform, image: Image, session: Session, window_s: float) -> float | None:
+    """Multiply-accumulate instructions per modelled cycle of the last window that took *window_s*, within 5 %.
+
+    Pulses of a pin alternate as start and stop from the boot on, so that a window may be the time between two runs.
+    """
+    from emulab.run.layers import InstructionClasses
+    from emulab.timing import load_timing
+
+    windows = [] if session.profiler is None else session.profiler.windows()
+    near = [w for w in windows if abs(w.stop_s - w.start_s - window_s) < 0.05 * window_s]
+    profiles = [w.profile for w in near if w.profile is not None]
+    if not profiles or not profiles[-1].cycles:
+        return None
+    classes = InstructionClasses(load_timing(platform), image.read)(profiles[-1:])
+    return classes.get("mac", 0) / profiles[-1].cycles
 
 
 def markdown(rows: list[Row]) -> str:
@@ -163,23 +194,42 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def read_inputs(given: Iterable[str]) -> dict[str, bytes]:
+    """``MODEL=FILE`` arguments -> the bytes of one input per model; of an ad recording, its first window."""
+    inputs: dict[str, bytes] = {}
+    for text in given:
+        model, _, name = text.partition("=")
+        if not name:
+            raise InputError(f"--input {text}: expected MODEL=FILE, e.g. kws=tst_000000_Stop_7.bin")
+        try:
+            data = Path(name).read_bytes()
+        except OSError as error:
+            raise InputError(f"--input {text}: {error.strerror}") from None
+        inputs[model] = data[:2560] if model == "ad" else data
+    return inputs
+
+
+def image_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
+    """The arguments that say which images to run on which inputs, and where the table goes."""
+    parser.add_argument("--index", type=Path, required=required, help="CSV of images and their published latency")
+    parser.add_argument(
+        "--firmware", type=Path, default=os.environ.get("EMULAB_FIRMWARE"), help="folder of images ($EMULAB_FIRMWARE)"
+    )
+    parser.add_argument("--input", action="append", default=[], metavar="MODEL=FILE", help="input of a model")
+    parser.add_argument("-o", "--output", type=Path, default=None, help="file to write, e.g. docs/fidelity.md")
+
+
 def run(arguments: argparse.Namespace) -> int:
     from emulab.model.record import write_text
 
-    inputs: dict[str, bytes] = {}
-    for given in arguments.input:
-        model, _, name = given.partition("=")
-        if not name:
-            raise InputError(f"--input {given}: expected MODEL=FILE, e.g. kws=tst_000000_Stop_7.bin")
-        inputs[model] = Path(name).read_bytes()
+    inputs = read_inputs(arguments.input)
     rows: list[Row] = []
     for entry, file in present(read_index(arguments.index), arguments.firmware):
         if arguments.only and arguments.only not in file.name:
             continue
         if entry["model"] not in inputs:
             continue
-        data = inputs[entry["model"]]
-        row = measure_image(entry, file, data[:2560] if entry["model"] == "ad" else data)
+        row = measure_image(entry, file, inputs[entry["model"]])
         deviation = "failed" if row.deviation is None else f"{row.deviation * 100:+.2f} %"
         print(f"{row.image}: {deviation} {row.problem} ({row.wall_s:.1f} s)", file=sys.stderr)
         rows.append(row)
@@ -195,16 +245,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m emulab.compare.fidelity", description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--index", type=Path, required=True, help="CSV of images and their published latency")
-    parser.add_argument("--firmware", type=Path, default=os.environ.get("EMULAB_FIRMWARE"), help="folder of images")
-    parser.add_argument("--input", action="append", default=[], metavar="MODEL=FILE", help="input of a model")
+    image_arguments(parser, required=True)
     parser.add_argument("--only", default="", help="only images whose name contains this")
-    parser.add_argument("-o", "--output", type=Path, default=None, help="file to write, e.g. docs/fidelity.md")
     arguments = parser.parse_args(argv)
     try:
         if arguments.firmware is None:
             raise InputError("--firmware or EMULAB_FIRMWARE should name the folder of images")
-        arguments.firmware = Path(arguments.firmware)
         return run(arguments)
     except EmulabError as error:
         print(f"emulab: error: {error}", file=sys.stderr)

@@ -6,78 +6,69 @@ kws row, the share of multiply-accumulates on a kws power trace (see platforms/p
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from emulab.model.power import Power
+from emulab.compare import fidelity_energy as energy
+from emulab.errors import InputError
 
-ASSETS = os.environ.get("EMULAB_ASSETS", "")
-POWER = Path(__file__).parents[2] / "platforms" / "power"
-
-pytestmark = pytest.mark.skipif(
-    not Path(ASSETS, "published", "mlperf_tiny_results.csv").is_file(),
-    reason="needs the published results: set EMULAB_ASSETS",
-)
+RESULTS = Path(os.environ.get("EMULAB_ASSETS", ""), "published", "mlperf_tiny_results.csv")
+BLIND = ["model=vww", "model=sww", "round=v1.2,board=*L4R5*", "round=v1.3,board=*L4R5*,model=ic"]
+"""Rows kept apart for a check that nobody has seen."""
 
 
-def held_out(row: dict[str, str]) -> bool:
-    board = row["board"] + row["system_id"]
-    return (
-        row["model"] not in ("kws", "ad", "ic")
-        or ("L4R5" in board and row["round"] == "v1.2")
-        or ("L4R5" in board and row["round"] == "v1.3" and row["model"] == "ic")
-    )
-
-
-def submissions() -> dict[tuple[str, str], dict[str, tuple[float, float]]]:
-    """(round, system) -> model -> (energy in uJ, latency of the energy run in ms), where kws is among them."""
-    found: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
-    with open(Path(ASSETS, "published", "mlperf_tiny_results.csv"), encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            board = row["board"] + row["system_id"]
-            if row["submitter"] != "STMicroelectronics" or not ("L4R5" in board or "U575" in board) or held_out(row):
-                continue
-            if not row["energy_uJ_per_inf_median"]:
-                continue
-            energy, latency = float(row["energy_uJ_per_inf_median"]), float(row["energy_mode_latency_ms_median"])
-            if row["energy_uJ_corrected"]:
-                # the published windows were inverted; this is the trace integrated over the inference windows
-                energy, latency = float(row["energy_uJ_corrected"]), float(row["latency_ms_median"])
-            found.setdefault((row["round"], row["system_id"]), {})[row["model"]] = (energy, latency)
-    return {key: rows for key, rows in found.items() if "kws" in rows and len(rows) > 1}
-
-
-def run_charge_per_cycle(file: str, mac_per_cycle: float) -> float:
-    """Charge of one cycle of the run state, in coulomb."""
-    layers: dict[str, Any] = yaml.safe_load((POWER / file).read_text())
-    run = Power.model_validate(layers["power"]).components["core"].states["run"]
-    assert run.per_hz_a is not None
-    return run.per_hz_a.value + run.per_activity["mac"].value * mac_per_cycle
-
-
+@pytest.mark.skipif(not RESULTS.is_file(), reason="needs the published results: set EMULAB_ASSETS")
 def test_activity_beats_constant_power() -> None:
     """Mean error over all rows: at least a quarter below that of constant power."""
-    mac = yaml.safe_load((Path(__file__).parent / "published_activity.yaml").read_text())["mac_per_cycle"]
-    constant, active = [], []
-    print()
-    for (round_, system), rows in sorted(submissions().items()):
-        file = "stm32u575.yaml" if "U575" in system else "stm32l4r5.yaml"
-        power_mw = rows["kws"][0] / rows["kws"][1]
-        for model in ("ad", "ic"):
-            if model not in rows:
-                continue
-            energy, latency = rows[model]
-            ratio = run_charge_per_cycle(file, mac[model]) / run_charge_per_cycle(file, mac["kws"])
-            constant.append(power_mw * latency / energy - 1)
-            active.append(power_mw * ratio * latency / energy - 1)
-            print(f"{round_} {system:18s} {model} {energy:9.1f} uJ  {constant[-1]:+6.1%}  {active[-1]:+6.1%}")
-    mean_constant = sum(map(abs, constant)) / len(constant)
-    mean_active = sum(map(abs, active)) / len(active)
-    print(f"{len(constant)} rows: constant power {mean_constant:.2%}, with activity {mean_active:.2%}")
-    assert len(constant) >= 17
-    assert mean_active <= 0.75 * mean_constant
+    rows = energy.from_measured(energy.read_published(RESULTS, [energy.parse_filter(text) for text in BLIND]))
+    print("\n" + energy.markdown(rows, []))
+    assert len(rows) >= 17
+    assert energy.mean(row.active for row in rows) <= 0.75 * energy.mean(row.constant for row in rows)
+
+
+HEADER = "round,submitter,system_id,board,model,latency_ms_median,energy_uJ_per_inf_median,"
+HEADER += "energy_mode_latency_ms_median,energy_uJ_corrected\n"
+
+
+def results(tmp_path: Path, *rows: str) -> Path:
+    file = tmp_path / "results.csv"
+    file.write_text(HEADER + "".join(f"v1,STMicroelectronics,U575,NUCLEO-U575,{row}\n" for row in rows))
+    return file
+
+
+def test_rows_are_chosen_and_corrected(tmp_path: Path) -> None:
+    """kws sets the scale; a row without energy or of another submitter does not count; a corrected one takes its own
+    latency; patterns leave rows out."""
+    file = results(tmp_path, "kws,10,100,20,", "ad,1,30,2,15", "ic,40,,,", "vww,5,5,5,")
+    with open(file, "a") as stream:
+        stream.write("v1,another,U575,NUCLEO-U575,ic,40,400,40,\n")
+    found = energy.read_published(file)
+    assert set(found) == {("v1", "U575")}
+    assert set(found["v1", "U575"]) == {"kws", "ad"}
+    (row,) = energy.from_measured(found)
+    assert row.latency_s == 1e-3
+    assert row.constant == pytest.approx(5.0 * 1e-3 / 15e-3 - 1)  # kws draws 100 uJ in 20 ms: 5 mW
+    assert energy.read_published(file, [energy.parse_filter("round=v*,model=a?")]) == {}
+
+
+def test_more_work_per_cycle_takes_more_energy(tmp_path: Path) -> None:
+    """An emulated row with more multiply-accumulates per cycle than the scale's is charged more than constant power."""
+    found = energy.read_published(results(tmp_path, "kws,10,100,20,", "ad,1,30,2,"))
+    rows = energy.from_emulated(found, {("v1", "U575"): {"ad": (2e-3, 0.5), "kws": (20e-3, 0.3)}})
+    ad, kws = rows
+    assert kws.constant == pytest.approx(0) and kws.active == pytest.approx(0)
+    assert ad.active > ad.constant
+    assert "## Energy from emulated latency" in energy.markdown(energy.from_measured(found), rows)
+
+
+def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "other.csv"
+    file.write_text("a,b\n1,2\n")
+    assert energy.main(["--published", str(file)]) == 2
+    assert energy.main(["--published", str(tmp_path / "absent.csv")]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and "expected a CSV with the columns" in lines[0] and "cannot be read" in lines[1]
+    with pytest.raises(InputError, match="COLUMN=PATTERN"):
+        energy.parse_filter("vww")
