@@ -41,6 +41,8 @@ typedef struct insn {
     uint32_t address, index, bytes;
     uint32_t access_bytes; /* 0 until the first access, and always where one instruction both loads and stores */
     int stores, atomic;
+    int pair;       /* LDRD or STRD: two words, which newer QEMU accesses as one of 8 bytes */
+    uint32_t words; /* accesses to count where QEMU reports one */
     uint32_t counter; /* region of [base, base+span) */
     struct insn *next_active;
 } insn;
@@ -140,8 +142,9 @@ static void settle(void) {
     for (insn *i = active, *next; i; i = next) {
         em_region_count *r = &probe->region[i->counter];
         next = i->next_active;
-        if (i->stores) r->writes += i->hits, r->bytes_written += i->hits * i->access_bytes;
-        else r->reads += i->hits, r->bytes_read += i->hits * i->access_bytes;
+        uint64_t hits = i->hits * i->words;
+        if (i->stores) r->writes += hits, r->bytes_written += hits * i->access_bytes;
+        else r->reads += hits, r->bytes_read += hits * i->access_bytes;
         i->hits = 0, i->span = 0, i->next_active = NULL;
     }
     active = NULL;
@@ -361,14 +364,8 @@ static void console_access(const insn *i, uint32_t address, int is_write) {
     }
 }
 
-/* The first access of an instruction since the last edge, or one outside the memory of the one before. */
-static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t address) {
-    uint32_t bytes = i->access_bytes;
-    if (!bytes) {
-        bytes = 1u << qemu_plugin_mem_size_shift(info);
-        i->stores = qemu_plugin_mem_is_store(info);
-        if (!i->atomic) i->access_bytes = bytes;
-    }
+/* An access that `hits` does not count. */
+static void access_word(insn *i, uint32_t address, uint32_t bytes) {
     if (page_kind[address >> PAGE_SHIFT] < MEMORY) {
         const insn *at = where(i);
         em_probe_access(probe, i->address, address, bytes, i->stores);
@@ -393,8 +390,23 @@ static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t addre
             if (address < page) i->span = page - i->base;
             else i->span -= page + size - i->base, i->base = page + size;
         }
+        i->span -= (i->words - 1) * bytes;
         i->next_active = active, active = i;
     }
+}
+
+/* The first access of an instruction since the last edge, or one outside the memory of the one before. */
+static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t address) {
+    uint32_t bytes = i->access_bytes;
+    if (!bytes) {
+        bytes = 1u << qemu_plugin_mem_size_shift(info);
+        i->stores = qemu_plugin_mem_is_store(info);
+        i->words = i->pair && bytes == 8 ? 2 : 1;
+        bytes /= i->words;
+        if (!i->atomic) i->access_bytes = bytes;
+    }
+    access_word(i, address, bytes);
+    if (i->words == 2) access_word(i, address + bytes, bytes);
 }
 
 static void on_access(unsigned int vcpu, qemu_plugin_meminfo_t info, uint64_t vaddr, void *user) {
@@ -442,6 +454,7 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *q) {
         code_of(qi, code, all < 8 ? all : 8);
         list[k].bytes = length_of(code);
         list[k].atomic = riscv && (code[0] & 0x7F) == 0x2F;
+        list[k].pair = !riscv && (code[1] & 0xFE) == 0xE8 && code[0] & 0x40;
         size += list[k].bytes;
     }
     t->block = find_block(list[0].address, (uint32_t)size, (uint32_t)n, list[n - 1].address, t->code);
