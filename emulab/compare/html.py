@@ -8,12 +8,18 @@ from typing import Any
 
 from emulab.compare.embedding import script_json
 from emulab.compare.records import Comparison, comparison_rows
+from emulab.errors import InputError
 from emulab.lab.capture import Capture
 from emulab.lab.captures import csv_table
 from emulab.model.record import Result, write_bytes, write_text
+from emulab.run.expectations import PHYSICAL_BACKENDS
+from emulab.run.measure import INFERENCE_WINDOW
 
 MAX_POINTS = 4000
-TRACE_ARTIFACTS = ("energy_trace", "current_trace")
+TRACE_ARTIFACT = "energy_trace"
+"""On the clock of the windows, unlike the trace of a duty cycle."""
+BEFORE, AFTER = 2, 6
+"""What is drawn, in inferences before and after the start of the first window."""
 
 
 def write_comparison(
@@ -35,11 +41,13 @@ def write_comparison(
         ):
             if result is None:
                 continue
-            trace = aligned_trace(result, place)
+            trace, name = aligned_trace(result, place), f"{label} ({result.backend})"
+            if trace is None and result.backend not in PHYSICAL_BACKENDS:
+                trace, name = modelled_trace(result), f"{name}, mean of each window"
             if trace is None:
                 notes.append(f"{result.platform}/{result.backend}: no current trace in this run")
             else:
-                traces.append((f"{label} ({result.backend})", trace))
+                traces.append((name, trace))
         if traces:
             plots.append(_figure(pair.emulated.platform, traces))
     text = environment.get_template("compare.html.j2").render(
@@ -56,9 +64,13 @@ def write_comparison(
     return write_text(folder / "compare.html", text)
 
 
-def aligned_trace(result: Result, folder: Path | None) -> tuple[list[float], list[float], float] | None:
+Trace = tuple[list[float], list[float | None], float]
+"""Seconds from the start of the first window, ampere (None: a gap), seconds per inference."""
+
+
+def aligned_trace(result: Result, folder: Path | None) -> Trace | None:
     """(seconds from the start of the first window, ampere, seconds per inference) of a result's trace; None without."""
-    name = next((result.artifacts[key] for key in TRACE_ARTIFACTS if key in result.artifacts), "")
+    name = result.artifacts.get(TRACE_ARTIFACT, "")
     if folder is None or not name or not (folder / name).is_file():
         return None
     zero, stop, inferences = 0.0, math.inf, 1
@@ -66,13 +78,14 @@ def aligned_trace(result: Result, folder: Path | None) -> tuple[list[float], lis
         first = result.windows[0]
         zero, stop, inferences = first.start_s, first.stop_s, first.inferences
     period = (stop - zero) / inferences if math.isfinite(stop) else math.inf
-    low, high = zero - 2 * period, zero + 6 * period
+    low, high = zero - BEFORE * period, zero + AFTER * period
     capture = read_trace(folder / name)
     begin = max(0, math.ceil((low - capture.start_s) / capture.step_s))
     last = len(capture.values)
     if math.isfinite(high):
         last = min(last, math.floor((high - capture.start_s) / capture.step_s) + 1)
-    times, values = [], []
+    times: list[float] = []
+    values: list[float | None] = []
     for index in range(begin, max(begin, last)):
         value = float(capture.values[index])
         if math.isfinite(value):
@@ -81,12 +94,40 @@ def aligned_trace(result: Result, folder: Path | None) -> tuple[list[float], lis
     return (times, values, period) if times else None
 
 
+def modelled_trace(result: Result) -> Trace | None:
+    """A run without a power meter: its modelled mean power over the platform's supply, window by window; nothing is
+    known between them. None where the run has no power, or the platform no supply."""
+    from emulab.model.platform import load_platform
+
+    windows = [w for w in result.windows if w.name == INFERENCE_WINDOW]
+    power = result.metrics.get("power_w")
+    if not windows or power is None or power.value is None:
+        return None
+    try:
+        platform = load_platform(result.platform).platform
+    except InputError:
+        return None
+    if platform.power is None or platform.power.supply_v.value <= 0:
+        return None
+    current = power.value / platform.power.supply_v.value
+    zero, period = windows[0].start_s, (windows[0].stop_s - windows[0].start_s) / windows[0].inferences
+    times: list[float] = []
+    values: list[float | None] = []
+    for window in windows:
+        begin, end = window.start_s - zero, min(window.stop_s - zero, AFTER * period)
+        if begin >= end:
+            break
+        times += [begin, end, end]
+        values += [current, current, None]
+    return times, values, period
+
+
 def read_trace(file: Path) -> Capture:
     """A trace that a run left behind. InputError when it is damaged."""
     return csv_table.parse(file.read_text(encoding="utf-8", errors="replace"), file)
 
 
-def _figure(platform: str, traces: list[tuple[str, tuple[list[float], list[float], float]]]) -> dict[str, Any]:
+def _figure(platform: str, traces: list[tuple[str, Trace]]) -> dict[str, Any]:
     data = []
     for name, (times, values, _) in traces:
         step = max(1, len(times) // MAX_POINTS)
@@ -105,6 +146,7 @@ def _figure(platform: str, traces: list[tuple[str, tuple[list[float], list[float
         "note": "aligned on the start of the first inference window, at 0 s",
         "data": data,
         "layout": {
+            "legend": {"orientation": "h", "y": 1.12},
             "xaxis": {"title": {"text": "s from the start of the window"}},
             "yaxis": {"title": {"text": "A"}, "exponentformat": "SI", "rangemode": "tozero"},
             "shapes": [{"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"dash": "dot"}}],

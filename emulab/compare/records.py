@@ -4,7 +4,7 @@ asked."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -18,6 +18,10 @@ from emulab.run.published import find_published
 
 Verdict = Literal["passed", "failed", "no tolerance", "unavailable"]
 
+SPREAD = (
+    "± is the spread over windows, of modelled energy the uncertainty of the platform's power data; "
+    "emulated windows repeat exactly, so ± 0 says nothing of how far the model is from silicon"
+)
 ORDER = ("latency_s", "cycles", "energy_per_inference_j", "power_w", "accuracy_top1", "auc")
 
 
@@ -73,14 +77,18 @@ def compare_records(
     physical: RunRecord | None = None,
     published: str = "",
     allow_different: bool = False,
+    within: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Compare *emulated* with *physical* (another record, or the physical results of the same one), or with the
     published result under the key *published*.
 
-    Verdicts come from the scenario's expectations ``of: physical`` (``of: published``). Raises InputError when nothing
-    matches, or when firmware or model hashes are both known and differ (unless *allow_different*).
+    Verdicts come from the scenario's expectations ``of: physical`` (``of: published``) and from *within* (metric ->
+    greatest deviation), which replaces the scenario's tolerance for its metric. Raises InputError when nothing matches,
+    or when firmware or model hashes are both known and differ (unless *allow_different*).
     """
-    tolerances = _expectations(emulated)
+    tolerances = [e for e in _expectations(emulated) if e.metric not in (within or {})]
+    of: Literal["published", "physical"] = "published" if published else "physical"
+    tolerances += [Expectation(metric=metric, within=part, of=of) for metric, part in (within or {}).items()]
     notes: list[str] = []
     if published:
         pairs = [_published_pair(result, published, emulated) for result in _finished(_emulated(emulated.results))]
@@ -100,6 +108,7 @@ def compare_records(
                 notes.append(f"{pair.emulated.platform}: {differing}")
         wanted = [e for e in tolerances if e.of == "physical"]
         refs = References(physical=[p.physical for p in pairs if p.physical is not None])
+        notes += _published_beside(emulated, pairs)
         what = "physical"
     if not pairs:
         raise InputError("compare: the first record holds no finished result to compare; did its run fail?")
@@ -114,6 +123,7 @@ def compare_records(
         outcomes += found
         rows += _rows(pair, found)
         notes += [f"{pair.name}: {note}" for note in (pair.physical.notes if pair.physical else [])]
+    notes.append(SPREAD)
     return Comparison(rows, pairs, outcomes, list(dict.fromkeys(notes)), f"{emulated.scenario.get('name', '')}: {what}")
 
 
@@ -166,7 +176,41 @@ def _record_pairs(emulated: RunRecord, physical: RunRecord | None) -> list[Pair]
 
 def _published_pair(result: Result, key: str, record: RunRecord) -> Pair:
     row = find_published(key, _model(record))
-    return Pair(result, row.metrics(), row.key)
+    metrics = row.metrics()
+    other = metrics.pop("energy_mode_latency_s", None)
+    if other is not None and _in_energy_mode(record):
+        metrics["latency_s"] = other
+    return Pair(result, metrics, row.key)
+
+
+def _in_energy_mode(record: RunRecord) -> bool:
+    """Whether the record's latency was taken in energy mode."""
+    measure: Any = record.scenario.get("measure", {})
+    modes = measure.get("modes", []) if isinstance(measure, dict) else []
+    return "energy" in modes and "performance" not in modes
+
+
+def _published_beside(record: RunRecord, pairs: Sequence[Pair]) -> list[str]:
+    """What the scenario's published result of each platform says of latency, in either mode, and energy."""
+    keys: Any = record.scenario.get("published", {})
+    said = []
+    for platform in dict.fromkeys(pair.emulated.platform for pair in pairs):
+        key = keys.get(platform, "") if isinstance(keys, dict) else ""
+        if not key:
+            continue
+        metrics = find_published(str(key), _model(record)).metrics()
+        parts = [
+            f"{name} {show(metrics[metric])}"
+            for metric, name in (
+                ("latency_s", "latency in performance mode"),
+                ("energy_mode_latency_s", "in energy mode"),
+                ("energy_per_inference_j", "energy"),
+            )
+            if metric in metrics
+        ]
+        if parts:
+            said.append(f"beside it, {key} states: {', '.join(parts)}")
+    return said
 
 
 def _published_notes(key: str, model: str) -> list[str]:
@@ -220,6 +264,10 @@ def _row(pair: Pair, metric: str, outcome: ExpectationResult | None) -> Comparis
     if outcome is not None:
         verdict, bound = outcome.status, outcome.bound
         message = message or outcome.message
+        if verdict == "passed" and deviation is not None:
+            message = f"{deviation * 100:+.2f} % is inside"
+    elif deviation is not None:
+        message = message or "the scenario asks nothing of it"
     return ComparisonRow(
         pair.emulated.platform, pair.emulated.backend, metric, mine, theirs, deviation, sigmas, bound, verdict, message
     )
@@ -260,13 +308,18 @@ def compact_rows(comparison: Comparison) -> tuple[list[dict[str, str]], list[str
 
 
 def show(quantity: Quantity | None) -> str:
-    """Value with its uncertainty, in units people use: ``43.42 ms ± 0.04 ms``; a dash where there is none."""
+    """Value with its uncertainty, in units people use: ``43.42 ms ± 0.04 ms``; a dash where there is none.
+
+    ``± ?`` where nobody stated the uncertainty (counts have none); below a billionth of the value (rounding of repeats) it is 0.
+    """
     if quantity is None or quantity.value is None:
         return "-"
     text = human(quantity.value, quantity.unit)
     if quantity.uncertainty is None:
-        return text
-    return f"{text} ± {human(quantity.uncertainty, quantity.unit, 3) if quantity.uncertainty else '0'}"
+        return text if quantity.unit in ("B", "cycle", "instruction") else f"{text} ± ?"
+    if quantity.uncertainty <= 1e-9 * abs(quantity.value):
+        return f"{text} ± 0"
+    return f"{text} ± {human(quantity.uncertainty, quantity.unit, 3)}"
 
 
 def human(value: float, unit: str, digits: int = 5) -> str:

@@ -46,8 +46,9 @@ def add_energy(loaded: LoadedScenario, platform: Platform, result: Result, folde
         and latency.value
         and "power_w" not in metrics
     ):
+        sigma = None if energy.uncertainty is None else energy.uncertainty / latency.value
         metrics["power_w"] = Quantity(
-            value=energy.value / latency.value, unit="W", kind=energy.kind, source=energy.source
+            value=energy.value / latency.value, unit="W", kind=energy.kind, uncertainty=sigma, source=energy.source
         )
     cycle = loaded.scenario.duty_cycle
     if cycle is not None and latency is not None and latency.value is not None:

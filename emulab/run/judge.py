@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emulab.model.record import ExpectationResult, Result, RunRecord, read_record
 from emulab.model.scenario import Expectation, LoadedScenario
-from emulab.run.expectations import evaluate, references
+from emulab.run.expectations import PHYSICAL_BACKENDS, evaluate, references
 
 
 def judge(
@@ -37,13 +37,18 @@ def judge(
 
 
 def _asked(loaded: LoadedScenario, results: Sequence[Result]) -> list[Expectation]:
-    """Expectations but those of the scenario's targets that this run was narrowed away from."""
+    """Expectations but those of the scenario's targets that this run was narrowed away from.
+
+    ``of: physical`` is asked where this run holds emulated and physical results; else it waits for ``emulab compare``.
+    """
+    compared = len({r.backend in PHYSICAL_BACKENDS for r in results}) > 1
     run = {r.platform for r in results} | {f"{r.platform}/{r.backend}" for r in results}
     declared = {p for t in loaded.scenario.targets for p in t.platforms}
     return [
         e
         for e in loaded.scenario.expectations
-        if not e.target or e.target in run or e.target.partition("/")[0] not in declared
+        if (not e.target or e.target in run or e.target.partition("/")[0] not in declared)
+        and (compared or e.of != "physical")
     ]
 
 

@@ -195,10 +195,12 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         pin = plan.platform.board.timestamp_pin
         if session.power_meter is None:
             measured_windows = _gpio_windows(session, client, plan, pin)
+            latencies = [w.latency_s for w in measured_windows]
             metrics["latency_s"] = Quantity(
-                value=statistics.median(w.latency_s for w in measured_windows),
+                value=statistics.median(latencies),
                 unit="s",
                 kind=origin,
+                uncertainty=statistics.stdev(latencies) if len(latencies) > 1 else None,
                 source=f"edges on {pin}, median over windows",
             )
             records = measured_windows

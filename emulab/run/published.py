@@ -59,7 +59,10 @@ class Published:
         add("energy_per_inference_j", self.energy_j, "J", self.energy_min_j, self.energy_max_j)
         add("energy_mode_latency_s", self.energy_mode_latency_s, "s")
         if self.energy_j is not None and self.energy_mode_latency_s:
-            add("power_w", self.energy_j / self.energy_mode_latency_s, "W")
+            low, high = (
+                None if e is None else e / self.energy_mode_latency_s for e in (self.energy_min_j, self.energy_max_j)
+            )
+            add("power_w", self.energy_j / self.energy_mode_latency_s, "W", low, high)
         add("accuracy_top1", self.accuracy_top1, "1")
         add("auc", self.auc, "1")
         return found

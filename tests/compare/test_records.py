@@ -49,6 +49,8 @@ def test_every_row_is_full_or_says_why():
     assert rows["latency_s"]["verdict"] == "no tolerance"
     assert rows["energy_per_inference_j"]["reason"] == "emulated: no power model"
     assert "not in" in rows["cycles"]["reason"] and "not in the emulated run" in rows["auc"]["reason"]
+    assert rows["latency_s"]["reason"] == "the scenario asks nothing of it"
+    assert rows["power_w"]["emulated"] == "30 mW ± ?"
     for row in rows.values():
         assert row["reason"] or "-" not in (row["emulated"], row["physical"], row["deviation"])
     assert comparison.exit_code == 0
@@ -144,3 +146,49 @@ def test_html_without_traces_says_so(tmp_path):
     text = write_comparison(compare_records(record(), physical()), tmp_path, tmp_path, tmp_path).read_text()
     assert "no current trace" in text
     assert "plotly" not in text
+
+
+def test_a_run_without_a_meter_shows_its_modelled_current(tmp_path):
+    from emulab.compare.html import modelled_trace
+
+    windows = [WindowRecord(name="inference", start_s=2.0 + i, stop_s=2.08 + i, inferences=2) for i in range(2)]
+    result = record(windows=windows, power_w=Quantity(value=0.03, unit="W")).results[0]
+    times, values, period = modelled_trace(result)
+    assert period == pytest.approx(0.04)
+    assert times == pytest.approx([0.0, 0.08, 0.08])  # the second window starts after what is drawn
+    assert values == pytest.approx([0.01, 0.01, None])  # 3 V
+    comparison = compare_records(record(windows=windows, power_w=Quantity(value=0.03, unit="W")), physical())
+    assert "mean of each window" in write_comparison(comparison, tmp_path, tmp_path, tmp_path).read_text()
+    assert (
+        modelled_trace(record(platform="no-such-board", windows=windows, power_w=Quantity(value=1.0)).results[0])
+        is None
+    )
+
+
+def test_tolerances_of_the_command_line():
+    from emulab.cli.verbs.compare import tolerances
+
+    assert tolerances(["latency_s=0.5%", "auc=0.1"]) == {"latency_s": 0.005, "auc": 0.1}
+    for wrong in ("latency_s", "latency_s=much", "=5%", "latency_s=-1"):
+        with pytest.raises(InputError, match="expected METRIC=PART"):
+            tolerances([wrong])
+    asked = [{"metric": "latency_s", "of": "physical", "within": "5 %"}]
+    assert compare_records(record(expectations=asked), physical()).exit_code == 0
+    narrowed = compare_records(record(expectations=asked), physical(), within={"latency_s": 0.005})
+    assert narrowed.exit_code == 1
+    assert [row["verdict"] for row in comparison_rows(narrowed)] == ["failed"]
+
+
+def test_energy_mode_is_held_against_published_energy_mode():
+    mine = record()
+    mine.scenario["measure"] = {"modes": ["energy"]}
+    row = compare_records(mine, published=KEY).rows[0]
+    assert row.reference.value == pytest.approx(0.043516, rel=1e-4)
+    assert compare_records(record(), published=KEY).rows[0].reference.value == pytest.approx(0.0434187, rel=1e-5)
+
+
+def test_the_published_result_stands_beside_a_recording():
+    mine = record()
+    mine.scenario["published"] = {BOARD: KEY}
+    notes = compare_records(mine, physical()).notes
+    assert any("latency in performance mode 43.419 ms" in note and "in energy mode 43.516 ms" in note for note in notes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import Provenance, Result, RunRecord
-from emulab.model.scenario import Expectation
+from emulab.model.scenario import Expectation, LoadedScenario
 from emulab.run.expectations import References, evaluate, failed
 from emulab.run.published import find_published, list_published, published_rows
 
@@ -141,3 +143,26 @@ def test_keys_are_forgiving_and_ambiguity_is_said():
         find_published("mlperf-tiny-v1.3/NUCLEO-L4R5ZI-Q", "kws")
     with pytest.raises(InputError, match="has no 'ic', only ad, kws"):
         find_published(KEY, "ic")
+
+
+def test_of_physical_waits_for_a_physical_result():
+    """A run of emulated results alone, or of a board alone, has nothing to hold them against: compare asks then."""
+    from emulab.model.scenario import Scenario
+    from emulab.run.judge import judge
+
+    scenario = Scenario.model_validate(
+        {
+            "schema_version": 1,
+            "name": "x",
+            "workload": {"name": "x", "model": "x.tflite", "task": "none"},
+            "targets": [{"platforms": ["b"], "backends": ["unicorn"]}],
+            "expectations": [{"metric": "latency_s", "of": "physical", "within": 0.1}],
+        }
+    )
+    loaded = LoadedScenario(scenario, Path("scenario.yaml"), {})
+    results = [
+        Result(platform="b", backend=name, status="passed", metrics={"latency_s": Quantity(value=v, unit="s")})
+        for name, v in (("unicorn", 1.0), ("replay", 1.05))
+    ]
+    assert judge(loaded, results[:1])[1] == [] == judge(loaded, results[1:])[1]
+    assert [e.status for e in judge(loaded, results)[1]] == ["passed"]

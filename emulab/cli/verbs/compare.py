@@ -13,6 +13,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published", default="", metavar="KEY", help="a published result instead (emulab list published)"
     )
+    parser.add_argument(
+        "--within",
+        action="append",
+        default=[],
+        metavar="METRIC=PART",
+        help="tolerance instead of the scenario's, e.g. latency_s=5%% (repeatable)",
+    )
     parser.add_argument("--allow-different", action="store_true", help="compare although firmware or model differ")
     parser.add_argument(
         "--output", type=Path, metavar="DIR", help="write compare.html there (default: the first run folder)"
@@ -55,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     records = [read_record(path) for path in args.runs]
     folders = [path if path.is_dir() else path.parent for path in args.runs]
     physical = records[1] if len(records) > 1 else None
-    comparison = compare_records(records[0], physical, args.published, args.allow_different)
+    comparison = compare_records(records[0], physical, args.published, args.allow_different, tolerances(args.within))
     rows = comparison_rows(comparison)
     file = None
     if not args.no_html:
@@ -74,3 +81,20 @@ def run(args: argparse.Namespace) -> int:
     if file is not None:
         screen.print(str(file), style="dim", markup=False)
     return comparison.exit_code
+
+
+def tolerances(given: list[str]) -> dict[str, float]:
+    """``METRIC=PART`` (``0.05`` or ``5%``) -> metric and part. InputError names what is neither."""
+    from emulab.errors import InputError
+
+    found = {}
+    for text in given:
+        metric, _, part = text.partition("=")
+        try:
+            value = float(part.rstrip("% ")) / (100 if part.rstrip().endswith("%") else 1)
+        except ValueError:
+            value = -1.0
+        if not metric or not 0 < value < float("inf"):
+            raise InputError(f"--within {text}: expected METRIC=PART, e.g. latency_s=5%")
+        found[metric] = value
+    return found
