@@ -51,7 +51,7 @@ def test_windows_are_counted_exactly(open_session: Any, until: Any) -> None:
 def test_a_run_repeats_bit_for_bit(open_session: Any, until: Any) -> None:
     def run() -> Any:
         session = open_session()
-        for text in (b"w", b"abc%", b"w"):
+        for text in (b"w", b"acd%", b"w"):
             session.console.write(text)
             until(session, b"m-ready")
         return session.profiler.windows(), session.clock.now_s(), session.notes()
