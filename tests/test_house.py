@@ -29,7 +29,7 @@ ROOMS = [
     "firmware",
     "model",
 ]
-LEAVES = {"errors", "cache", "_callable", "__main__"}
+LEAVES = {"errors", "cache", "plugins", "_callable", "__main__"}
 # Types alone, or a part handed upwards by name: each with its reason.
 ALLOWED = {
     ("lab", "backends"): "lab parts implement the contract of backends/base.py",

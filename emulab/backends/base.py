@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from emulab.errors import BackendUnavailable, InputError
+from emulab.errors import BackendUnavailable
+from emulab.plugins import Registry
 
 if TYPE_CHECKING:
     from emulab.firmware.image import Image
@@ -201,44 +202,30 @@ def needs_image(backend: Backend | RunsWhatIsThere, extra: Mapping[str, Any]) ->
     return True if ask is None else bool(ask(extra))
 
 
-_BUILTIN = {
-    "unicorn": "emulab.backends.unicorn:UnicornBackend",
-    "qemu": "emulab.backends.qemu:QemuBackend",
-    "renode": "emulab.backends.renode:RenodeBackend",
-    "hardware": "emulab.backends.hardware:HardwareBackend",
-    "replay": "emulab.backends.replay:ReplayBackend",
-}
-
-
-def _sources() -> dict[str, str]:
-    from importlib.metadata import entry_points
-
-    found = dict(_BUILTIN)
-    found.update({point.name: point.value for point in entry_points(group="emulab.backends")})
-    return found
+_BACKENDS = Registry(
+    "emulab.backends",
+    {
+        "unicorn": "emulab.backends.unicorn:UnicornBackend",
+        "qemu": "emulab.backends.qemu:QemuBackend",
+        "renode": "emulab.backends.renode:RenodeBackend",
+        "hardware": "emulab.backends.hardware:HardwareBackend",
+        "replay": "emulab.backends.replay:ReplayBackend",
+    },
+)
 
 
 def backend_names() -> list[str]:
     """Names of all backends, built in and from entry points."""
-    return list(_sources())
+    return list(_BACKENDS.names())
 
 
 def load_backend(name: str) -> Backend:
     """The backend called *name*; InputError names the closest one, BackendUnavailable when its module cannot load."""
-    import difflib
-    from importlib import import_module
-
-    sources = _sources()
-    if name not in sources:
-        close = difflib.get_close_matches(name, sources, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sources)}"
-        raise InputError(f"backend {name!r} is unknown; {hint}")
-    module, _, attribute = sources[name].partition(":")
     try:
-        loaded = getattr(import_module(module), attribute)()
+        backend: Backend = _BACKENDS.load(name, f"backend {name!r} is unknown")()
     except (ImportError, AttributeError) as error:
         raise BackendUnavailable(name, f"its module does not load: {error}") from None
-    return loaded  # type: ignore[no-any-return]
+    return backend
 
 
 def iterate_backends() -> Iterator[Backend]:

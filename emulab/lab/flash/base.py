@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from emulab.errors import BackendUnavailable, InputError, ToolError
+from emulab.plugins import Registry
 
 LIMIT_S = 180.0
 
@@ -49,36 +50,24 @@ class FlashLoader(Protocol):
         """Write, verify, reset. Gives one line for the record. Raises ToolError or InputError."""
 
 
-LOADERS = {
-    "pyocd": "emulab.lab.flash.pyocd:PyOcd",
-    "openocd": "emulab.lab.flash.openocd:OpenOcd",
-    "stm32cubeprogrammer": "emulab.lab.flash.stm32cube:Stm32CubeProgrammer",
-    "jlink": "emulab.lab.flash.jlink:JLink",
-    "esptool": "emulab.lab.flash.esptool:EspTool",
-    "uf2": "emulab.lab.flash.uf2:Uf2",
-}
-
-
-def loader_names() -> dict[str, str]:
-    """Name -> ``module:class`` of all loaders, built in and from entry points ``emulab.flash_loaders``."""
-    from importlib.metadata import entry_points
-
-    return {**LOADERS, **{point.name: point.value for point in entry_points(group="emulab.flash_loaders")}}
+_LOADERS = Registry(
+    "emulab.flash_loaders",
+    {
+        "pyocd": "emulab.lab.flash.pyocd:PyOcd",
+        "openocd": "emulab.lab.flash.openocd:OpenOcd",
+        "stm32cubeprogrammer": "emulab.lab.flash.stm32cube:Stm32CubeProgrammer",
+        "jlink": "emulab.lab.flash.jlink:JLink",
+        "esptool": "emulab.lab.flash.esptool:EspTool",
+        "uf2": "emulab.lab.flash.uf2:Uf2",
+    },
+)
+loader_names = _LOADERS.names
 
 
 def open_loader(name: str) -> FlashLoader:
     """The loader called *name*; InputError names the closest one."""
-    import difflib
-    from importlib import import_module
-
-    names = loader_names()
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}"
-        raise InputError(f"--flash {name}: no such loader; {hint}")
-    module, _, attribute = names[name].partition(":")
     try:
-        loader: FlashLoader = getattr(import_module(module), attribute)()
+        loader: FlashLoader = _LOADERS.load(name, f"--flash {name}: no such loader")()
     except (ImportError, AttributeError) as error:
         raise ToolError(f"--flash {name}: it does not load: {error}") from None
     return loader

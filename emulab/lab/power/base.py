@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from emulab.errors import InputError, ToolError
+from emulab.errors import ToolError
 from emulab.lab.capture import Capture
+from emulab.plugins import Registry
 
 
 @dataclass(frozen=True)
@@ -39,36 +40,24 @@ class PowerMonitor(Protocol):
     def close(self) -> None: ...
 
 
-MONITORS = {
-    "ppk2": "emulab.lab.power.ppk2:Ppk2",
-    "lpm01a": "emulab.lab.power.lpm01a:Lpm01a",
-    "js220": "emulab.lab.power.joulescope:Js220",
-    "otii": "emulab.lab.power.otii:Otii",
-    "ina2xx": "emulab.lab.power.ina2xx:Ina2xx",
-    "csv": "emulab.lab.power.csv_file:CsvFile",
-}
-
-
-def monitor_names() -> dict[str, str]:
-    """Name -> ``module:class`` of all monitors, built in and from entry points ``emulab.power_monitors``."""
-    from importlib.metadata import entry_points
-
-    return {**MONITORS, **{point.name: point.value for point in entry_points(group="emulab.power_monitors")}}
+_MONITORS = Registry(
+    "emulab.power_monitors",
+    {
+        "ppk2": "emulab.lab.power.ppk2:Ppk2",
+        "lpm01a": "emulab.lab.power.lpm01a:Lpm01a",
+        "js220": "emulab.lab.power.joulescope:Js220",
+        "otii": "emulab.lab.power.otii:Otii",
+        "ina2xx": "emulab.lab.power.ina2xx:Ina2xx",
+        "csv": "emulab.lab.power.csv_file:CsvFile",
+    },
+)
+monitor_names = _MONITORS.names
 
 
 def open_monitor(name: str, options: MonitorOptions) -> PowerMonitor:
     """Open the monitor called *name*. InputError names the closest one; ToolError says why it cannot be opened."""
-    import difflib
-    from importlib import import_module
-
-    names = monitor_names()
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(names))}"
-        raise InputError(f"--power {name}: no such monitor; {hint}")
-    module, _, attribute = names[name].partition(":")
     try:
-        factory = getattr(import_module(module), attribute)
+        factory = _MONITORS.load(name, f"--power {name}: no such monitor")
     except (ImportError, AttributeError) as error:
         raise ToolError(f"--power {name}: its driver does not load: {error}") from None
     monitor: PowerMonitor = factory(options)
