@@ -183,6 +183,8 @@ def kernel_target(platform: Platform, wanted: str = "auto") -> KernelTarget:
             raise InputError(f"build.kernels: expected one of {known}, found {wanted!r}") from None
     if platform.core.isa.startswith("rv"):
         return KernelTarget.RV32IM
+    if platform.core.mve:
+        return KernelTarget.ARM_MVE
     return KernelTarget.ARM_DSP if platform.core.dsp else KernelTarget.PORTABLE
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulab.errors import InputError
+from emulab.errors import DoesNotFit, InputError
 from emulab.firmware.image import Image, load_image
 from emulab.firmware.toolchain import LinkOverflow
 
@@ -104,9 +104,10 @@ def _does_not_fit(
     generated: GeneratedModel,
     regions: tuple[Region, Region],
     overflow: LinkOverflow,
-) -> InputError:
+) -> DoesNotFit:
     by_name = {region.name: region for region in regions}
     parts = []
+    needed: dict[str, float] = {}
     for name, excess in overflow.regions:
         region = by_name["FLASH" if name == "FLASH" else "RAM"]
         of_it = (
@@ -114,8 +115,10 @@ def _does_not_fit(
             if region.name == "FLASH"
             else f"arena {generated.arena_bytes}, stack {stack_bytes}"
         )
+        key, other = ("flash_bytes", 0) if region.name == "FLASH" else ("ram_bytes", stack_bytes)
+        needed[key] = region.size_bytes + excess - other
         parts.append(
             f"{region.name.lower()} needs {region.size_bytes + excess} bytes ({of_it}) and has {region.size_bytes} "
             f"({' + '.join(region.memories)})"
         )
-    return InputError(f"{model}: does not fit {platform.name}: {'; '.join(parts)}")
+    return DoesNotFit(f"{model}: does not fit {platform.name}: {'; '.join(parts)}", needed)

@@ -146,7 +146,7 @@ def generate_from_graph(
     variables = [v.bytes for v in ctx.variables.values()]
     memory = plan_memory(main, lowered, variables=variables, preserve_input=preserve_input)
     layers = tuple(_layer(given, op, low, macs) for op, low, macs in zip(main.ops, lowered, nominal, strict=True))
-    arena_bytes = memory.arena.bytes + ARENA_PADDING
+    arena_bytes = memory.arena.bytes + target.reads_past_bytes
     texts = {
         "model_weights.h": constants_file(ctx.constants),
         "model.c": source_file(ctx, lowered, [layer.symbol for layer in layers], memory, arena_bytes),
@@ -169,10 +169,6 @@ def generate_from_graph(
         inputs=tuple(_describe(main.tensors[i]) for i in main.inputs),
         outputs=tuple(_describe(main.tensors[i]) for i in main.outputs),
     )
-
-
-ARENA_PADDING = 8
-"""Kernels that work in words may read, never write, a few bytes past a tensor."""
 
 
 def check_supported(graph: Graph) -> None:

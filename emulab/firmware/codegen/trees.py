@@ -9,7 +9,7 @@ from pathlib import Path
 
 from emulab.firmware.codegen.arena import Allocation, ArenaPlan
 from emulab.firmware.codegen.emit import LICENCE, comment, header_file
-from emulab.firmware.codegen.generator import ARENA_PADDING, GeneratedModel, LayerInfo, TensorDescription, _write
+from emulab.firmware.codegen.generator import GeneratedModel, LayerInfo, TensorDescription, _write
 from emulab.firmware.codegen.graph import DType, Graph, Quantisation, Subgraph, Tensor
 from emulab.firmware.codegen.target import KernelTarget
 from emulab.firmware.trees import TreeEnsemble, read_trees
@@ -24,7 +24,7 @@ def generate_trees(model_path: Path, out_dir: Path, *, target: KernelTarget) -> 
     features = Tensor(0, "features", (1, trees.features), DType.INT8, Quantisation((trees.scale,), (0,)))
     answer = Tensor(1, "answer", (1, trees.classes), DType.INT32, Quantisation((trees.output_scale,), (0,)))
     at = -(-trees.features // 8) * 8
-    arena_bytes = at + answer.bytes + ARENA_PADDING
+    arena_bytes = at + answer.bytes + target.reads_past_bytes
     plan = ArenaPlan(
         (Allocation("t0", 0, features.bytes, 0, 0), Allocation("t1", at, answer.bytes, 0, 0)),
         at + answer.bytes,

@@ -13,7 +13,7 @@ from emulab.firmware.codegen import KernelTarget
 
 pytest.importorskip("tflite_micro", reason="the reference interpreter is missing: pip install tflite-micro")
 
-HOST_TARGETS = [KernelTarget.PORTABLE, KernelTarget.ARM_DSP]
+HOST_TARGETS = [KernelTarget.PORTABLE, KernelTarget.ARM_DSP, KernelTarget.ARM_MVE]
 
 
 def labels(folder: Path) -> list[list[str]]:

@@ -49,8 +49,10 @@ def lookup(ctx: Context, op: Op, x: Tensor, y: Tensor, function: Callable[[int],
     for value in range(low, high + 1):
         table[value & 255] = min(max(function(value), out_low), out_high) & 255
     symbol = ctx.constant(f"l{op.index}", "int8_t", table.view(np.int8))
-    line = f"emulab_lookup_8({symbol}, {x.elements}, (const int8_t *){ctx.pointer(x)}, (int8_t *){ctx.pointer(y)});"
-    return Lowered([line], ("lookup_s8.c",), in_place=((y.index, x.index),))
+    suffix = ctx.target.suffix("mve")
+    pointers = f"(const int8_t *){ctx.pointer(x)}, (int8_t *){ctx.pointer(y)}"
+    line = f"emulab_lookup_8{suffix}({symbol}, {x.elements}, {pointers});"
+    return Lowered([line], ("elementwise_s8_mve.c" if suffix else "lookup_s8.c",), in_place=((y.index, x.index),))
 
 
 def _float_call(op: Op) -> str:

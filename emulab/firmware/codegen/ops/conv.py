@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emulab.errors import InputError
@@ -16,7 +17,22 @@ from emulab.firmware.codegen.lowering import (
     require_shape,
     struct,
 )
-from emulab.firmware.codegen.ops.channels import EXACT, bias_values, channel_table, convolution_multipliers
+from emulab.firmware.codegen.ops.channels import (
+    EXACT,
+    Channels,
+    bias_values,
+    channel_table,
+    convolution_multipliers,
+)
+from emulab.firmware.codegen.ops.packing import (
+    DEPTHWISE_LANES,
+    MVE_LANES,
+    interleave,
+    mve_channels,
+    pad_groups,
+    pad_last,
+    planar,
+)
 from emulab.firmware.codegen.options import ConvOptions
 from emulab.firmware.codegen.target import KernelTarget
 
@@ -49,30 +65,74 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
-    source: tuple[str, ...]
     if ctx.target is KernelTarget.ARM_DSP:
-        groups = out_c // geometry["group_out_c"]
-        row_words, steps = _rows(geometry)
-        group_channels = -(-geometry["group_out_c"] // 4) * 4
-        # A channel's widened weights and parameters are 8 * steps + 16 bytes; the rest is for pixels.
-        affordable = (ctx.spare_bytes(op) - 24 * steps) // (8 * steps + 16) // 4 * 4
-        chunk = min(max(4, affordable), group_channels)
-        chunk = -(-group_channels // -(-group_channels // chunk)) + 3 & ~3
-        geometry |= {"steps": steps, "row_words": row_words, "chunk": chunk}
-        if row_words:
-            weights = _pad_last(weights.reshape(out_c, geometry["kernel_h"], -1), 4 * row_words).reshape(out_c, -1)
-        packed, table = pack_dsp(weights, groups, steps), pad_groups(channels.table, groups)
-        source, kernel, scratch = (
-            ("conv_s8_dsp.c", "dsp_block.c"),
-            "emulab_conv_s8_dsp",
-            (8 * steps + 16) * chunk + 24 * steps + 8,
-        )
+        kernel = _dsp_kernel(ctx, op, geometry, weights, channels)
+    elif ctx.target is KernelTarget.ARM_MVE:
+        kernel = _mve_kernel(geometry, weights, channels, act[1])
     else:
-        packed, table = weights, channels.table
-        source, kernel, scratch = ("conv_s8.c",), "emulab_conv_s8", 2 * taps
-    lines = _params(ctx, op, geometry, packed, table, channels.mode, x, y, act)
-    lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
-    return Lowered(lines, source, y.elements * taps, scratch)
+        kernel = _Kernel("emulab_conv_s8", ("conv_s8.c",), weights, channels.table, 2 * taps)
+    lines = _params(ctx, op, geometry | kernel.fields, kernel.weights, kernel.table, channels.mode, x, y, act)
+    lines.append(f"{kernel.function}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
+    return Lowered(lines, kernel.sources, y.elements * taps, kernel.scratch_bytes)
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """A function, the files it is in, what it reads as weights and channel table, its scratch, its own parameters."""
+
+    function: str
+    sources: tuple[str, ...]
+    weights: NDArray[np.generic]
+    table: NDArray[np.int32]
+    scratch_bytes: int
+    fields: dict[str, int] = field(default_factory=dict)
+
+
+def _dsp_kernel(ctx: Context, op: Op, g: dict[str, int], weights: NDArray[np.generic], channels: Channels) -> _Kernel:
+    """Weights in groups of four channels, and as many of them widened at a time as spare RAM holds."""
+    groups = g["out_c"] // g["group_out_c"]
+    row_words, steps = _rows(g)
+    group_channels = -(-g["group_out_c"] // 4) * 4
+    # A channel's widened weights and parameters are 8 * steps + 16 bytes; the rest is for pixels.
+    affordable = (ctx.spare_bytes(op) - 24 * steps) // (8 * steps + 16) // 4 * 4
+    chunk = min(max(4, affordable), group_channels)
+    chunk = -(-group_channels // -(-group_channels // chunk)) + 3 & ~3
+    return _Kernel(
+        "emulab_conv_s8_dsp",
+        ("conv_s8_dsp.c", "dsp_block.c"),
+        interleave(_fill_rows(g, weights, 4 * row_words), groups, steps),
+        pad_groups(channels.table, groups),
+        (8 * steps + 16) * chunk + 24 * steps + 8,
+        {"steps": steps, "row_words": row_words, "chunk": chunk},
+    )
+
+
+def _mve_kernel(g: dict[str, int], weights: NDArray[np.generic], channels: Channels, act_max: int) -> _Kernel:
+    """Kernel rows filled up to vectors and read in place, or windows gathered, whichever costs fewer instructions."""
+    groups = g["out_c"] // g["group_out_c"]
+    row = g["kernel_w"] * g["group_in_c"]
+    row_vectors, gathered = -(-row // MVE_LANES), -(-g["kernel_h"] * row // MVE_LANES)
+    dense = g["dilation_h"] == g["dilation_w"] == 1 and g["group_in_c"] == g["in_c"]
+    # About two instructions per vector and pair of channels; a gathered row costs a dozen and four per vector.
+    gather_cost = gathered * g["group_out_c"] + g["kernel_h"] * (12 + 4 * row_vectors)
+    if not dense or g["kernel_h"] * row_vectors * g["group_out_c"] > gather_cost:
+        row_vectors = 0
+    steps = g["kernel_h"] * row_vectors or gathered
+    return _Kernel(
+        "emulab_conv_s8_mve",
+        ("conv_s8_mve.c",),
+        interleave(_fill_rows(g, weights, MVE_LANES * row_vectors), groups, steps, lanes=MVE_LANES, together=2),
+        mve_channels(pad_groups(channels.table, groups), channels.mode == EXACT, act_max),
+        2 * MVE_LANES * steps,
+        {"steps": steps, "row_words": row_vectors},
+    )
+
+
+def _fill_rows(g: dict[str, int], weights: NDArray[np.generic], row_bytes: int) -> NDArray[np.generic]:
+    """Weights [out_c, taps] with every kernel row filled up to `row_bytes`; as they are where that is 0."""
+    if not row_bytes:
+        return weights
+    return pad_last(weights.reshape(g["out_c"], g["kernel_h"], -1), row_bytes).reshape(g["out_c"], -1)
 
 
 def _rows(g: dict[str, int]) -> tuple[int, int]:
@@ -86,35 +146,6 @@ def _rows(g: dict[str, int]) -> tuple[int, int]:
     if dense and 4 * words <= 1.5 * row:
         return words, g["kernel_h"] * words
     return 0, -(-g["kernel_h"] * row // 4)
-
-
-def _pad_last(values: NDArray[np.generic], size: int) -> NDArray[np.generic]:
-    """Zeros appended along the last dimension."""
-    import numpy as np
-
-    widths = [(0, 0)] * (values.ndim - 1) + [(0, size - values.shape[-1])]
-    return np.pad(values, widths)
-
-
-def pack_dsp(weights: NDArray[np.generic], groups: int, steps: int) -> NDArray[np.generic]:
-    """[out_c, taps] to [out_c / 4, steps, 4 channels, 4 taps], zeros where a group or the taps are no multiple of 4."""
-    import numpy as np
-
-    out_c, taps = weights.shape
-    per_group = out_c // groups
-    padded = np.zeros((groups, -(-per_group // 4) * 4, steps * 4), np.int8)
-    padded[:, :per_group, :taps] = weights.reshape(groups, per_group, taps)
-    return np.ascontiguousarray(padded.reshape(-1, 4, steps, 4).transpose(0, 2, 1, 3))
-
-
-def pad_groups(table: NDArray[np.int32], groups: int) -> NDArray[np.int32]:
-    """The channel table with every group filled up to a multiple of 4 channels."""
-    import numpy as np
-
-    per_group = len(table) // groups
-    padded = np.zeros((groups, -(-per_group // 4) * 4, 4), np.int32)
-    padded[:, :per_group] = table.reshape(groups, per_group, 4)
-    return padded.reshape(-1, 4)
 
 
 def lower_depthwise(ctx: Context, op: Op) -> Lowered:
@@ -139,10 +170,11 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
+    packed = table.table
     source, kernel, scratch = "depthwise_s8.c", "emulab_depthwise_s8", taps * POINTER_BYTES + x.shape[3]
     if ctx.target is KernelTarget.ARM_DSP and _planar(geometry, act, table.mode):
         source, kernel = "depthwise_s8_dsp.c", "emulab_depthwise_3x3_s8_dsp"
-        weights = pack_planar(weights.reshape(3, 3, out_c))
+        weights = planar(weights.reshape(3, 3, out_c))
         # Aligned words may reach 2 bytes past the last window of a row.
         pitch = -(-((geometry["out_w"] - 1) * geometry["stride_w"] + 4) // 4) * 4
         pitch = max(pitch, -(-(geometry["pad_w"] + geometry["in_w"]) // 4) * 4)
@@ -151,7 +183,14 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         rows = -(-geometry["out_h"] // -(-geometry["out_h"] // rows))
         geometry |= {"strip_rows": rows, "pitch": pitch}
         scratch = 4 * ((rows - 1) * geometry["stride_h"] + 3) * pitch + 4
-    lines = _params(ctx, op, geometry, weights, table.table, table.mode, x, y, act)
+    elif ctx.target is KernelTarget.ARM_MVE and geometry["group_out_c"] == 1 and weights.min() > -128:
+        source, kernel = "depthwise_s8_mve.c", "emulab_depthwise_s8_mve"
+        padded = -(-out_c // MVE_LANES) * MVE_LANES
+        weights = pad_last(weights.reshape(taps, out_c), padded)
+        lanes = pad_groups(packed, 1, MVE_LANES).reshape(-1, MVE_LANES, 4)[:, DEPTHWISE_LANES].reshape(-1, 4)
+        packed = mve_channels(lanes, table.mode == EXACT, act[1])
+        scratch += MVE_LANES
+    lines = _params(ctx, op, geometry, weights, packed, table.mode, x, y, act)
     lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
     return Lowered(lines, (source,), y.elements * taps, scratch)
 
@@ -197,16 +236,6 @@ def _planar(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:
     window = [g["kernel_h"], g["kernel_w"], g["dilation_h"], g["dilation_w"], g["group_out_c"]]
     stride = g["stride_h"] == g["stride_w"] and g["stride_w"] in (1, 2)
     return window == [3, 3, 1, 1, 1] and stride and g["out_c"] % 4 == 0 and act == (-128, 127) and mode != EXACT
-
-
-def pack_planar(weights: NDArray[np.generic]) -> NDArray[np.generic]:
-    """[3, 3, channels] to int16 [channels, 10]: the outer pairs of the three rows, then the middle column and a 0."""
-    import numpy as np
-
-    w = weights.astype(np.int16)
-    zero = np.zeros_like(w[0, 0])
-    order = [w[0, 0], w[0, 2], w[1, 0], w[1, 2], w[2, 0], w[2, 2], w[0, 1], w[1, 1], w[2, 1], zero]
-    return np.ascontiguousarray(np.stack(order, axis=1)).view(np.int8)
 
 
 def _options(op: Op) -> ConvOptions:

@@ -39,7 +39,7 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
             "subtract": int(op.kind == "SUB"),
         },
     )
-    return _call(ctx, "emulab_add_s8", ("add_s8.c",), lines, a, b, y)
+    return _call(ctx, *_kernel(ctx, "emulab_add_s8"), lines, a, b, y)
 
 
 def lower_mul(ctx: Context, op: Op) -> Lowered:
@@ -61,7 +61,12 @@ def lower_mul(ctx: Context, op: Op) -> Lowered:
             "act_max": act[1],
         },
     )
-    return _call(ctx, "emulab_mul_s8", ("add_s8.c",), lines, a, b, y)
+    return _call(ctx, *_kernel(ctx, "emulab_mul_s8"), lines, a, b, y)
+
+
+def _kernel(ctx: Context, name: str) -> tuple[str, tuple[str, ...]]:
+    suffix = ctx.target.suffix("mve")
+    return name + suffix, ("elementwise_s8_mve.c" if suffix else "add_s8.c",)
 
 
 def _float(ctx: Context, op: Op, a: Tensor, b: Tensor, y: Tensor) -> Lowered:

@@ -6,8 +6,9 @@ from emulab.errors import InputError
 from emulab.firmware.codegen.fixed_point import activation_range
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, quantised, require_dtype, require_rank, struct
-from emulab.firmware.codegen.ops.channels import bias_values, channel_table, convolution_multipliers
-from emulab.firmware.codegen.ops.conv import float_layer, pack_dsp, pad_groups
+from emulab.firmware.codegen.ops.channels import EXACT, bias_values, channel_table, convolution_multipliers
+from emulab.firmware.codegen.ops.conv import float_layer
+from emulab.firmware.codegen.ops.packing import MVE_LANES, interleave, mve_channels, pad_groups
 from emulab.firmware.codegen.options import FullyConnectedOptions
 from emulab.firmware.codegen.target import KernelTarget
 
@@ -50,8 +51,12 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
     source, kernel, scratch = "fully_connected_s8.c", "emulab_fully_connected_s8", 0
     if ctx.target is KernelTarget.ARM_DSP:
         steps = -(-in_n // 4)
-        weights, channels = pack_dsp(weights, 1, steps), pad_groups(channels, 1)
+        weights, channels = interleave(weights, 1, steps), pad_groups(channels, 1)
         source, kernel, scratch = "fully_connected_s8_dsp.c", "emulab_fully_connected_s8_dsp", 8 * steps
+    elif ctx.target is KernelTarget.ARM_MVE:
+        weights = interleave(weights, 1, -(-in_n // MVE_LANES), lanes=MVE_LANES)
+        channels = mve_channels(pad_groups(channels, 1), table.mode == EXACT, act[1])
+        source, kernel = "fully_connected_s8_mve.c", "emulab_fully_connected_s8_mve"
     lines = struct(
         "emulab_fully_connected_s8_params",
         {

@@ -48,8 +48,9 @@ def lower_pool(ctx: Context, op: Op) -> Lowered:
     )
     name = "average" if op.kind == "AVERAGE_POOL_2D" else "max"
     if integer:
-        lines.append(f"emulab_{name}_pool_s8(&p, {ctx.pointer(x)}, {ctx.pointer(y)});")
-        return Lowered(lines, ("pool_s8.c",))
+        suffix = ctx.target.suffix("mve")
+        lines.append(f"emulab_{name}_pool_s8{suffix}(&p, {ctx.pointer(x)}, {ctx.pointer(y)});")
+        return Lowered(lines, (f"pool_s8{suffix}.c",))
     low, high = float_activation_range(options.activation)
     lines.append(f"emulab_{name}_pool_f32(&p, {low}, {high}, {ctx.pointer(x)}, {ctx.pointer(y)});")
     return Lowered(lines, ("conv_f32.c",))

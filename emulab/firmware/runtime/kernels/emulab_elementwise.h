@@ -25,6 +25,11 @@ void emulab_add_s8(const emulab_add_s8_params *p, int32_t n, const int8_t *a, in
 void emulab_mul_s8(const emulab_mul_s8_params *p, int32_t n, const int8_t *a, int32_t step_a, const int8_t *b,
                    int32_t step_b, int8_t *out);
 
+void emulab_add_s8_mve(const emulab_add_s8_params *p, int32_t n, const int8_t *a, int32_t step_a, const int8_t *b,
+                       int32_t step_b, int8_t *out);
+void emulab_mul_s8_mve(const emulab_mul_s8_params *p, int32_t n, const int8_t *a, int32_t step_a, const int8_t *b,
+                       int32_t step_b, int8_t *out);
+
 /* real / scale rounded half away from zero, plus the zero point, clamped. */
 void emulab_quantize_s8(float scale, int32_t zero, int32_t n, const float *in, int8_t *out);
 void emulab_quantize_u8(float scale, int32_t zero, int32_t n, const float *in, uint8_t *out);

@@ -2,7 +2,7 @@
 /* The kernels that generated models call. Layout is NHWC; parameters are constants in flash.
  *
  * Scratch is working memory in the model's arena, sized by the generator. Kernels of a target that works in words
- * may read up to 3 bytes past an input tensor (never write), for which the arena is padded. */
+ * may read up to 3 bytes (Helium: 15) past an input tensor, never write, for which the arena is padded. */
 #ifndef EMULAB_KERNELS_H
 #define EMULAB_KERNELS_H
 
@@ -31,8 +31,8 @@ typedef struct {
     int32_t batches, group_in_c, group_out_c; /* channels per group; of a depthwise layer: depth multiplier last */
     int32_t in_zero, out_zero, act_min, act_max;
     int32_t requant;
-    int32_t steps;      /* DSP: words of inputs per pixel, of each channel's weights */
-    int32_t row_words;  /* DSP: words per kernel row read in place, 0 if windows are gathered byte by byte */
+    int32_t steps;      /* DSP, Helium: words or vectors of inputs per pixel, of each channel's weights */
+    int32_t row_words;  /* DSP, Helium: the same per kernel row read in place, 0 if windows are gathered */
     int32_t chunk;      /* DSP: output channels whose weights are in RAM at once, a multiple of 4 */
     int32_t strip_rows; /* DSP, depthwise: output rows per pass over four channel planes */
     int32_t pitch;      /* DSP, depthwise: bytes per row of a plane */
@@ -40,6 +40,8 @@ typedef struct {
 
 void emulab_conv_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_conv_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_depthwise_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 
@@ -55,6 +57,9 @@ typedef struct {
 void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                void *scratch);
 
+void emulab_fully_connected_s8_mve(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
+                                   void *scratch);
+
 void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                    void *scratch);
 
@@ -66,6 +71,8 @@ typedef struct {
 
 void emulab_average_pool_s8(const emulab_pool_params *p, const int8_t *in, int8_t *out);
 void emulab_max_pool_s8(const emulab_pool_params *p, const int8_t *in, int8_t *out);
+void emulab_average_pool_s8_mve(const emulab_pool_params *p, const int8_t *in, int8_t *out);
+void emulab_max_pool_s8_mve(const emulab_pool_params *p, const int8_t *in, int8_t *out);
 
 /* Float kernels; `bias` may be 0. A dense layer is a window of 1 x 1. */
 typedef struct {
@@ -96,5 +103,6 @@ void emulab_softmax_s8(const emulab_softmax_s8_params *p, int32_t rows, const in
 
 /* Bytes through a 256-entry table indexed by the byte as unsigned. */
 void emulab_lookup_8(const int8_t *table, int32_t n, const int8_t *in, int8_t *out);
+void emulab_lookup_8_mve(const int8_t *table, int32_t n, const int8_t *in, int8_t *out);
 
 #endif

@@ -18,12 +18,18 @@ __attribute__((naked, used, section(".text.emulab_reset"))) void emulab_reset(vo
     __asm__ volatile(
         "ldr r0, =emulab_stack_high\n"
         "msr msp, r0\n"
-#if defined(__ARM_FP)
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
         "ldr r0, =0xE000ED88\n" /* CPACR: full access to CP10 and CP11 */
         "ldr r1, [r0]\n"
         "ldr r2, =0x00F00000\n"
         "orrs r1, r2\n"
         "str r1, [r0]\n"
+#if defined(__ARM_FEATURE_MVE)
+        "ldr r0, =0xE000ED14\n" /* CCR.LOB: loops without a branch cost nothing once they are known */
+        "ldr r1, [r0]\n"
+        "orr r1, r1, #0x80000\n"
+        "str r1, [r0]\n"
+#endif
         "dsb\n"
         "isb\n"
 #endif
