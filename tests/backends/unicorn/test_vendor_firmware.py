@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from emulab.backends.base import SessionOptions, load_backend
+from emulab.backends.unicorn.session import UnicornSession
 from emulab.compare.fidelity import BOARDS, measure_image, present, read_index
 from emulab.dut import DutClient
 from emulab.firmware.image import load_image
@@ -80,3 +81,42 @@ def test_outputs_are_what_the_board_printed(assets: Path, firmware_folder: Path,
             assert results == pytest.approx([float(v) for v in row["outputs"].split(",")], abs=0.0011), source.name
             checked += 1
         assert checked >= 5
+
+
+AD_INPUT, AD_OUTPUT = (0.3910152316, 89), (0.3644984663, 96)
+"""Scale and zero point of input and output of ad01_int8.tflite."""
+
+
+def test_the_anomaly_detector_that_takes_int8_reconstructs_what_the_others_do(
+    assets: Path, firmware_folder: Path
+) -> None:
+    """Bosch's H7A3 image compares with a float array that it never fills; its output tensor is that of the others."""
+    import numpy as np
+
+    file = firmware_folder / "v1.1_bosch_NUCLEO_H7A3ZI_ad_performance.bin"
+    other = firmware_folder / "v1.1_bosch_NUCLEO_L4R5ZI_ad_performance.bin"
+    if not file.is_file() or not other.is_file():
+        pytest.skip(f"needs {file.name} and {other.name} in EMULAB_FIRMWARE")
+    window = sample(assets, "ad")
+    values = np.frombuffer(window, "<f4")
+    with load_backend("unicorn").open(
+        load_platform("nucleo-l4r5zi").platform, load_image(other, 0x08000000), SessionOptions()
+    ) as session:
+        client = DutClient(session.console, session.clock)
+        client.sync()
+        client.load(window)
+        (expected,) = client.infer(1, 0).results
+    scale, zero = AD_INPUT
+    quantised = np.clip(np.round(values / scale) + zero, -128, 127).astype(np.int8)
+    with UnicornSession(
+        load_platform("nucleo-h7a3zi-q").platform, load_image(file, 0x08000000), SessionOptions()
+    ) as session:
+        client = DutClient(session.console, session.clock)
+        client.sync()
+        client.load(quantised.tobytes())
+        (printed,) = client.infer(1, 0).results
+        tensor = np.frombuffer(session.machine.peek(0x24006FD0, 640), np.int8)
+    scale, zero = AD_OUTPUT
+    output = (tensor.astype(float) - zero) * scale
+    assert ((output - values) ** 2).mean() == pytest.approx(expected, abs=0.0011)
+    assert (output**2).mean() == pytest.approx(printed, abs=0.0011)
