@@ -1,6 +1,6 @@
 """Backend ``hardware``: a real board on a serial port, flashed if asked for, with a power monitor if there is one.
 
-Options (command line): ``serial`` (device, socket:// or rfc2217:// URL), ``flash`` (LOADER[:PROBE]), ``power``
+Options (command line): ``serial`` (device, socket:// or rfc2217:// URL, rtt: or semihosting:), ``flash`` (LOADER[:PROBE]), ``power``
 (MONITOR[:ADDRESS] with ``,key=value``: ``voltage_v``, ``pin``, ``mode=ampere``), ``record`` (folder),
 ``interface_board`` (true). ``--backend hardware:PORT`` is short for ``--serial PORT``.
 """
@@ -17,7 +17,7 @@ from emulab.backends.base import Availability, Capability, CurrentTrace, GpioEdg
 from emulab.backends.recorder import RecordingConsole, write_recording
 from emulab.errors import EmulabError, InputError, ToolError
 from emulab.lab.capture import Capture
-from emulab.lab.console import SerialConsole
+from emulab.lab.consoles import LabConsole, open_console
 from emulab.lab.flash import FlashJob, open_loader
 from emulab.lab.power import MonitorOptions, PowerMonitor, open_monitor
 
@@ -100,7 +100,7 @@ class HardwareSession:
     def __init__(
         self,
         platform: Platform,
-        serial: SerialConsole,
+        serial: LabConsole,
         console: Any,
         clock: WallClock,
         recorder: RecordingConsole,
@@ -121,7 +121,7 @@ class HardwareSession:
         return []
 
     def notes(self) -> list[str]:
-        said = list(self._notes)
+        said = [*self._notes, *dict.fromkeys(self._serial.notes)]
         if self.power_meter is not None and self.power_meter.last is not None:
             said += self.power_meter.last.summary()
         said += [f"this process stood still for {stall:.1f} s while it listened" for stall in self._serial.stalls]
@@ -252,7 +252,7 @@ class HardwareBackend:
         notes: list[str] = []
         monitor: PowerMonitor | None = None
         meter: HardwarePowerMeter | None = None
-        serial: SerialConsole | None = None
+        serial: LabConsole | None = None
         try:
             if extra.get("power"):
                 name, given = monitor_options(str(extra["power"]), platform, clock)
@@ -263,7 +263,8 @@ class HardwareBackend:
                 notes.append(flash_image(platform, image, str(extra["flash"])))
             else:
                 notes.append("the board was not flashed: what it runs is taken on trust (give --flash)")
-            serial = SerialConsole(url, int(extra.get("baud") or options.baud or platform.board.console.baud))
+            baud = int(extra.get("baud") or options.baud or platform.board.console.baud)
+            serial = open_console(url, baud, probe_chip(platform), rtt_block(image))
         except BaseException:
             if monitor is not None:
                 monitor.close()
@@ -277,6 +278,18 @@ class HardwareBackend:
         record = Path(str(extra["record"])) if extra.get("record") else None
         known = image.sha256 if extra.get("flash") and image is not None else ""
         return HardwareSession(platform, serial, console, clock, recorder, meter, monitor, record, known, notes)
+
+
+def probe_chip(platform: Platform) -> str:
+    """The platform's chip as pyOCD names it; empty where the platform does not say."""
+    mapping = platform.backends.get("hardware")
+    return str(mapping.options.get("pyocd_target", "")) if mapping else ""
+
+
+def rtt_block(image: Image | None) -> int | None:
+    """Where the image's RTT control block lies (symbol ``_SEGGER_RTT``); None where it does not say."""
+    symbol = getattr(image, "symbols", {}).get("_SEGGER_RTT")
+    return None if symbol is None else int(symbol.address)
 
 
 def flash_image(platform: Platform, image: Image, spec: str) -> str:

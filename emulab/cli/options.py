@@ -50,7 +50,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_bench(parser: argparse.ArgumentParser) -> None:
     """Options of the hardware backend."""
     bench = parser.add_argument_group("real boards (--backend hardware)")
-    bench.add_argument("--serial", metavar="PORT", help="console: a device, socket://HOST:PORT or rfc2217://HOST:PORT")
+    bench.add_argument(
+        "--serial",
+        metavar="PORT",
+        help="console: a device, socket://HOST:PORT, rfc2217://HOST:PORT, or through a debug probe rtt:[PROBE], "
+        "semihosting:[PROBE]",
+    )
     bench.add_argument(
         "--power", metavar="MONITOR[:PORT]", help="power monitor: ppk2, js220, lpm01a, otii, ina2xx, csv"
     )

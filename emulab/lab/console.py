@@ -23,6 +23,7 @@ class SerialConsole:
         self.url, self.baud = url, baud
         self._port: Any = open_port(url, baud, "console", timeout_s=0.05)
         self.stalls: list[float] = []
+        self.notes: list[str] = []
         self._last_read = time.monotonic()
 
     def write(self, data: bytes) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulab.errors import BackendUnavailable, ToolError
+from emulab.errors import ToolError
+from emulab.lab.debug_probe import choose_probe, probe_errors
 from emulab.lab.flash.base import FlashJob
 
 
@@ -14,32 +15,19 @@ class PyOcd:
 
     def flash(self, job: FlashJob) -> str:
         target = job.option("pyocd_target", "pyocd", "pyocd_target: stm32l4r5zi")
-        try:
-            from pyocd.core.exceptions import Error
-            from pyocd.core.helpers import ConnectHelper
-            from pyocd.flash.file_programmer import FileProgrammer
-        except ImportError:
-            raise BackendUnavailable("pyocd", "pyOCD is not installed", "pip install 'emulab[hardware]'") from None
-        try:
-            session: Any = ConnectHelper.session_with_chosen_probe(
-                unique_id=job.probe or None, target_override=target, blocking=False, return_first=True
-            )
-            if session is None:
-                raise ToolError("--flash pyocd: no debug probe found; is the board plugged in, has udev a rule for it?")
-            with session:
-                arguments: dict[str, Any] = (
-                    {"file_format": "bin", "base_address": job.base} if job.format == "bin" else {}
+        session = choose_probe("--flash pyocd", target, job.probe)
+        from pyocd.flash.file_programmer import FileProgrammer
+
+        with probe_errors("--flash pyocd", "the flash may not be whole: run again, or give --flash-retries"), session:
+            arguments: dict[str, Any] = {"file_format": "bin", "base_address": job.base} if job.format == "bin" else {}
+            FileProgrammer(session, progress=lambda fraction: None).program(str(job.image), **arguments)
+            differing = self._verify(session, job)
+            if differing is not None:
+                raise ToolError(
+                    f"--flash pyocd: the flash differs from the image at {differing:#x}; "
+                    "the write was not whole: run again, or give --flash-retries"
                 )
-                FileProgrammer(session, progress=lambda fraction: None).program(str(job.image), **arguments)
-                differing = self._verify(session, job)
-                if differing is not None:
-                    raise ToolError(
-                        f"--flash pyocd: the flash differs from the image at {differing:#x}; "
-                        "the write was not whole: run again"
-                    )
-                session.target.reset()
-        except Error as error:
-            raise ToolError(f"--flash pyocd: {str(error).splitlines()[0]}; run again to retry") from None
+            session.target.reset()
         return f"flashed and verified {job.image.name} with pyOCD ({target})"
 
     def _verify(self, session: Any, job: FlashJob) -> int | None:

@@ -1,0 +1,78 @@
+"""The one table of console kinds: what ``--serial`` may name, and how each is opened.
+
+``rtt:`` and ``semihosting:`` go through a debug probe; everything else is a serial port by URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from emulab.errors import InputError
+
+
+class LabConsole(Protocol):
+    """A console of a real board, opened. ``stalls`` are seconds that this process stood still while it listened."""
+
+    url: str
+    baud: int
+    stalls: list[float]
+    notes: list[str]
+
+    def write(self, data: bytes) -> None: ...
+
+    def read(self, timeout_s: float) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class ProbeOptions:
+    """What a console behind a debug probe is opened with: ``rtt:PROBE,key=value``."""
+
+    url: str
+    probe: str
+    chip: str
+    """The chip as pyOCD names it (``backends.hardware.options.pyocd_target``)."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def number(self, key: str) -> int | None:
+        """An option as a whole number, decimal or 0x...; None when not given."""
+        if key not in self.extra:
+            return None
+        try:
+            return int(self.extra[key], 0)
+        except ValueError:
+            raise InputError(f"console {self.url}: {key}={self.extra[key]!r} is no whole number") from None
+
+    def check(self, known: tuple[str, ...]) -> None:
+        """InputError for an option that is none of *known*."""
+        for key in self.extra:
+            if key not in known:
+                names = ", ".join(known) or "none"
+                raise InputError(f"console {self.url}: unknown option {key!r}; known: {names}")
+
+
+def open_console(url: str, baud: int, chip: str = "", rtt_address: int | None = None) -> LabConsole:
+    """Open what *url* names. ``rtt_address`` is where the firmware's symbols say the RTT control block lies."""
+    kind, _, rest = url.partition(":")
+    if kind not in ("rtt", "semihosting"):
+        from emulab.lab.console import SerialConsole
+
+        return SerialConsole(url, baud)
+    probe, *items = rest.split(",")
+    extra = {}
+    for item in items:
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise InputError(f"console {url}: {item!r} is no key=value")
+        extra[key] = value
+    options = ProbeOptions(url, probe, chip, extra)
+    if kind == "rtt":
+        from emulab.lab.rtt import RttConsole
+
+        return RttConsole(options, rtt_address)
+    from emulab.lab.semihosting import SemihostingConsole
+
+    return SemihostingConsole(options)
