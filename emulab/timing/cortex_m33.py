@@ -113,7 +113,7 @@ class CortexM33(ThumbModel):
                 taken = p["refill_direct"] if i.target >= 0 else p["refill_indirect"]
             elif kind in ("return", "indirect"):
                 taken = p["refill_indirect"]
-            elif kind in ("unknown", "mve"):
+            elif kind == "unknown":
                 cost = i.size / 2
             if i.to_pc:
                 taken = p["refill_indirect"]

@@ -135,11 +135,12 @@ class ThumbModel(ABC):
     name: ClassVar[str]
     PARAMETERS: ClassVar[dict[str, Parameter]]
     armv8: ClassVar[bool] = False
+    helium: ClassVar[bool] = False
     unaligned: ClassVar[str] = "none"  # how emulab.timing.memory charges unaligned accesses: none, split, boundary
 
     def __init__(self, parameters: Mapping[str, float] | None = None) -> None:
         self.p = check_parameters(self.name, self.PARAMETERS, parameters or {})
-        self._decoder = ThumbDecoder(v8=self.armv8)
+        self._decoder = ThumbDecoder(v8=self.armv8, helium=self.helium)
 
     @abstractmethod
     def price(self, instructions: list[Instruction]) -> Priced:

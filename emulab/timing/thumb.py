@@ -375,15 +375,36 @@ def parse(mnemonic: str, text: str, size: int, in_it: bool) -> Instruction:
 class ThumbDecoder:
     """Decodes blocks of Thumb code of one architecture; holds the Capstone handle."""
 
-    def __init__(self, v8: bool = False) -> None:
+    def __init__(self, v8: bool = False, helium: bool = False) -> None:
         import capstone
 
         mode = capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS | (capstone.CS_MODE_V8 if v8 else 0)
         self._capstone: Any = capstone.Cs(capstone.CS_ARCH_ARM, mode)
-        self._mve = v8
+        self._helium = helium
 
     def decode(self, address: int, code: bytes) -> list[Instruction]:
         """Instructions of *code* in order; what cannot be decoded is `unknown`, of two or four bytes."""
+        if not self._helium:
+            return self._plain(address, code)
+        from emulab.timing.mve import vector_instruction
+
+        result: list[Instruction] = []
+        start = position = 0
+        while position + 2 <= len(code):
+            first = code[position] | code[position + 1] << 8
+            if first < 0xE800 or position + 4 > len(code):
+                position += 2
+                continue
+            second = code[position + 2] | code[position + 3] << 8
+            vector = vector_instruction(first, second, address + position)
+            position += 4
+            if vector is not None:
+                result += self._plain(address + start, code[start : position - 4])
+                result.append(vector)
+                start = position
+        return result + self._plain(address + start, code[start:])
+
+    def _plain(self, address: int, code: bytes) -> list[Instruction]:
         result: list[Instruction] = []
         position, pending_it = 0, 0
         while position < len(code):
@@ -397,8 +418,6 @@ class ThumbDecoder:
             if position < len(code):
                 wide = len(code) - position >= 4 and code[position + 1] & 0xF8 in (0xE8, 0xF0, 0xF8)
                 size = min(4 if wide else 2, len(code) - position)
-                vector = self._mve and wide and code[position + 1] in (0xEC, 0xED, 0xEE, 0xEF, 0xFC, 0xFD, 0xFE, 0xFF)
-                kind = "mve" if vector else "unknown"
-                result.append(Instruction(kind, size, kind, address=address + position))
+                result.append(Instruction("unknown", size, "unknown", address=address + position))
                 position += size
         return result

@@ -13,6 +13,7 @@ from typing import Literal
 
 MACHINES = {
     "mps2-an386": ("qemu-system-arm", ["-M", "mps2-an386", "-kernel", "{elf}"]),
+    "mps3-an547": ("qemu-system-arm", ["-M", "mps3-an547", "-kernel", "{elf}"]),
     "netduinoplus2": ("qemu-system-arm", ["-M", "netduinoplus2", "-kernel", "{elf}"]),
     "generic-rv32": ("qemu-system-riscv32", ["-M", "virt", "-bios", "none", "-device", "loader,file={elf},cpu-num=0"]),
     "hifive1-revb": ("qemu-system-riscv32", ["-M", "sifive_e,revb=true", "-kernel", "{elf}"]),

@@ -1,4 +1,4 @@
-"""Cortex-M33, M7, M0+ and M55: structure rules of the pipelines that decide most cycles."""
+"""Cortex-M33, M7 and M0+: structure rules of the pipelines that decide most cycles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from emulab.timing.base import Q8
 from emulab.timing.cortex_m0 import CortexM0, CortexM0Plus
 from emulab.timing.cortex_m7 import CortexM7
 from emulab.timing.cortex_m33 import CortexM33
-from emulab.timing.cortex_m55 import CortexM55
 from emulab.timing.pipeline import ThumbModel
 
 
@@ -72,13 +71,6 @@ def test_m0plus_follows_the_manual_table() -> None:
 
 def test_m0plus_small_multiplier() -> None:
     assert cycles(CortexM0Plus({"multiply": 32}), "4843") == 32
-
-
-def test_m55_vector_instructions_cost_beats_and_overlap() -> None:
-    vector = "01ef4208"  # vadd.i8 q0, q0, q1 (MVE), which Capstone does not know
-    model = CortexM55()
-    assert cycles(model, vector) == 2
-    assert cycles(model, vector + vector) == 3
 
 
 @pytest.mark.parametrize("name", timing_models())
