@@ -39,20 +39,23 @@ class Run:
     def metrics(self) -> dict[str, Quantity]:
         """Metrics of the only result; ValueError where there are several."""
         if len(self.record.results) != 1:
-            labels = ", ".join(f"{r.platform}/{r.backend}" for r in self.record.results)
-            raise ValueError(f"this run has several results ({labels}); use .result(platform, backend).metrics")
+            labels = ", ".join(r.label for r in self.record.results)
+            raise ValueError(
+                f"this run has several results ({labels}); use .result(platform, backend, variant).metrics"
+            )
         return self.record.results[0].metrics
 
     @property
     def expectations(self) -> list[ExpectationResult]:
         return self.record.expectations
 
-    def result(self, platform: str, backend: str | None = None) -> Result:
+    def result(self, platform: str, backend: str | None = None, variant: str | None = None) -> Result:
         """The result of one target; KeyError names what there is."""
         for item in self.record.results:
-            if item.platform == platform and backend in (None, item.backend):
+            if item.platform == platform and backend in (None, item.backend) and variant in (None, item.variant):
                 return item
-        raise KeyError(f"{platform}/{backend or '*'}; there is {[f'{r.platform}/{r.backend}' for r in self.results]}")
+        asked = "/".join(filter(None, (platform, backend or "*", variant)))
+        raise KeyError(f"{asked}; there is {[r.label for r in self.results]}")
 
     def to_dataframe(self) -> Any:
         """One row per target and metric: platform, backend, metric, value, unit, kind, source (needs pandas)."""
@@ -62,6 +65,7 @@ class Run:
             {
                 "platform": r.platform,
                 "backend": r.backend,
+                "variant": r.variant,
                 "status": r.status,
                 "metric": name,
                 "value": q.value,

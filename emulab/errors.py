@@ -30,6 +30,14 @@ class InputError(EmulabError):
         return cls(f"{file}: {place}: {message}" if place else f"{file}: {message}")
 
 
+class DoesNotFit(InputError):
+    """A model is too large for a platform's memory; ``needed`` holds ``flash_bytes`` or ``ram_bytes``, where known."""
+
+    def __init__(self, message: str, needed: dict[str, float] | None = None) -> None:
+        self.needed = needed or {}
+        super().__init__(message)
+
+
 class ToolError(EmulabError):
     """A backend, compiler or other tool failed, is missing or did not answer in time."""
 

@@ -84,13 +84,13 @@ def explain(record: RunRecord, folder: Path) -> str:
         if item.message:
             lines.append(f"  {item.message}")
     for result in bad:
-        lines.append(f"{result.platform}/{result.backend}: {result.status}: {result.message}")
+        lines.append(f"{result.label}: {result.status}: {result.message}")
     for result in record.results:
         layers = [layer for window in result.windows for layer in window.layers if layer.cycles]
         top = sorted(layers, key=lambda layer: -(layer.cycles or 0))[:3]
         if broken and top:
             shown = ", ".join(f"{layer.symbol or layer.name} {layer.cycles:,.0f} cycles" for layer in top)
-            lines.append(f"{result.platform}: most time in {shown}")
+            lines.append(f"{result.label}: most time in {shown}")
         console = folder / result.artifacts.get("console", "")
         if result.artifacts.get("console") and console.is_file():
             lines.append("last console lines:")
@@ -114,7 +114,9 @@ def _run(config: pytest.Config, reference: Path, overrides: list[str], job: Job,
 
     loaded = load_scenario(reference, overrides)
     backend = f"{job.backend}:{job.argument}" if job.argument else job.backend
-    outcome = run_scenario(loaded, RunOptions(platforms=[job.platform], backends=[backend], output=folder))
+    outcome = run_scenario(
+        loaded, RunOptions([job.platform], [backend], [job.variant] if job.variant else (), output=folder)
+    )
     if config.getoption("--emulab-update-baseline"):
         update_baseline(loaded, outcome.record)
     return RunUnderTest(outcome.record, outcome.record.results[0], folder)

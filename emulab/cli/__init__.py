@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "compare": "compare records, or a record with published results",
     "calibrate": "fit a platform's free parameters to physical runs",
     "baseline": "show, check or update a scenario's baseline record",
+    "robustness": "accuracy of a scenario's models under noise, gain, offset, drop-outs and coarse sensors",
     "quantize": "quantise a float model and report the accuracy lost",
     "report": "write HTML, Markdown, CSV, JUnit or an MLPerf submission tree from records",
     "assets": "fetch or show models and inputs that do not ship with emulab",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
 LEAST_STACK_BYTES = 1024
-_INTERRUPT_HANDLERS = ("emulab_uart_interrupt", "emulab_timer_interrupt", "emulab_trap_entry")
+_INTERRUPT_HANDLERS = ("emulab_uart_interrupt", "emulab_audio_interrupt", "emulab_timer_interrupt", "emulab_trap_entry")
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class Result(Schema):
 
     platform: str
     backend: str
+    variant: str = Field(default="", description="which of the workload's models, where it holds several")
     fidelity: Literal["board", "core"] = "board"
     status: Status
     message: str = Field(default="", description="one line: why failed, skipped or unavailable")
@@ -88,6 +89,11 @@ class Result(Schema):
     details: dict[str, Any] = Field(
         default={}, description="memory map, energy by component and phase, accuracy per class, ..."
     )
+
+    @property
+    def label(self) -> str:
+        """``platform/backend``, and ``/variant`` where there are several models: what expectations and reports say."""
+        return "/".join(filter(None, (self.platform, self.backend, self.variant)))
 
 
 class Provenance(Schema):

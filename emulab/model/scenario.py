@@ -22,6 +22,9 @@ class Dataset(Schema):
     path: str
     format: Literal["npz", "mlperf", "bearing"] = "npz"
     limit: int | None = Field(default=None, gt=0, description="use the first N samples for host accuracy")
+    otherwise: Dataset | None = Field(
+        default=None, description="what is used where the path is an asset that is not here; the report says which"
+    )
 
 
 class QualityTarget(Schema):
@@ -29,6 +32,15 @@ class QualityTarget(Schema):
 
     metric: Literal["accuracy_top1", "auc"] = "accuracy_top1"
     min: float = Field(ge=0, le=1)
+
+
+class Variant(Schema):
+    """One of several models that a scenario holds side by side: what it replaces of the workload, and of the build."""
+
+    model: str
+    golden: str | None = None
+    golden_recorded: dict[str, float] = {}
+    build: dict[str, Any] = Field(default={}, description="added to the scenario's build options")
 
 
 class Workload(Schema):
@@ -43,6 +55,9 @@ class Workload(Schema):
     golden: str | None = Field(default=None, description="float .tflite the quantised model is held against")
     firmware: str | None = Field(default=None, description="a given image, instead of a model")
     mlperf_id: str = Field(default="", description="what the DUT answers to profile%: kws01, ic01, ad01, vww01, ...")
+    variants: dict[str, Variant] = Field(
+        default={}, description="name -> model: each runs on every target; assigning workload.model leaves them out"
+    )
     labels: list[str] = []
     dataset: Dataset | None = None
     quality: QualityTarget | None = None
@@ -51,12 +66,43 @@ class Workload(Schema):
         description="figures from the model card, used (and marked `recorded`) where the host cannot run the model",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _first_variant(cls, data: Any) -> Any:
+        """What takes one model takes the first of several."""
+        if isinstance(data, dict) and data.get("model") is None and isinstance(data.get("variants"), dict):
+            first = next(iter(data["variants"].values()), None)
+            if isinstance(first, dict):
+                return {**data, "model": first.get("model"), "golden": data.get("golden", first.get("golden"))}
+        return data
+
 
 class Target(Schema):
     """Platforms x backends. Every platform is run on every backend."""
 
     platforms: list[str] = Field(min_length=1)
     backends: list[str] = Field(default=["unicorn"], min_length=1)
+
+
+class Robustness(Schema):
+    """Disturbances whose effect on accuracy is told: levels per kind, one varied at a time (emulab.quality.noise).
+
+    They go onto the sensor's signal where the dataset has it, else onto the model's input.
+    """
+
+    snr_db: list[float] = Field(default=[], description="white noise: signal power over noise power, dB")
+    gain: list[float] = Field(default=[], description="factor on the signal: sensitivity tolerance")
+    offset: list[float] = Field(default=[], description="added to the signal, as a fraction of half the range: drift")
+    dropout: list[float] = Field(default=[], description="fraction of time steps lost, the last good one held")
+    bits: list[int] = Field(default=[], description="resolution of the sensor's converter over its range")
+    seed: int = 0
+    limit: int | None = Field(default=None, gt=0, description="use so many samples, evenly spread over the dataset")
+
+    @property
+    def sweep(self) -> dict[str, list[float]]:
+        """Levels by kind, of the kinds that have any."""
+        kinds = {"snr_db": self.snr_db, "gain": self.gain, "offset": self.offset, "dropout": self.dropout}
+        return {kind: levels for kind, levels in {**kinds, "bits": [float(b) for b in self.bits]}.items() if levels}
 
 
 class Window(Schema):
@@ -136,6 +182,7 @@ class Scenario(Schema):
     targets: list[Target] = Field(min_length=1)
     measure: Measure = Measure()
     duty_cycle: DutyCycle | None = None
+    robustness: Robustness | None = Field(default=None, description="accuracy under noise, beside the clean figure")
     build: dict[str, Any] = Field(default={}, description="toolchain: {toolchain: zig|gnu, optimise: O2, ...}")
     expectations: list[Expectation] = []
     baseline: str | None = Field(default=None, description="committed record that `of: baseline` refers to")
@@ -158,6 +205,30 @@ class LoadedScenario:
     def folder(self) -> Path:
         return self.file.parent
 
+    @property
+    def label(self) -> str:
+        """What is being worked on, for progress: the model's or image's name."""
+        workload = self.scenario.workload
+        return Path(workload.model or workload.firmware or workload.name).name
+
+    def variant(self, name: str) -> LoadedScenario:
+        """The scenario with the model of one variant; as it is for an empty name. InputError for an unknown one."""
+        if not name:
+            return self
+        workload = self.scenario.workload
+        if name not in workload.variants:
+            known = ", ".join(workload.variants) or "none"
+            raise InputError.at(self.file, "workload.variants", f"there is no variant {name!r}; there are: {known}")
+        chosen = workload.variants[name]
+        own = {"model": chosen.model, "golden": chosen.golden, "golden_recorded": chosen.golden_recorded}
+        one = workload.model_copy(update={**own, "variants": {}})
+        build = {**self.scenario.build, **chosen.build}
+        return LoadedScenario(self.scenario.model_copy(update={"workload": one, "build": build}), self.file, self.data)
+
+    def variants(self) -> list[LoadedScenario]:
+        """One scenario per variant; itself where there are none."""
+        return [self.variant(name) for name in self.scenario.workload.variants] or [self]
+
     def path(self, relative: str) -> Path:
         """Resolve a path of the scenario file against its folder."""
         return (self.folder / relative).resolve()
@@ -176,6 +247,9 @@ def apply_overrides(data: dict[str, Any], assignments: Iterable[str]) -> dict[st
         except yaml.YAMLError as error:
             raise InputError(f"--set {key}: value is not valid YAML: {error}") from None
         data = _assign(data, key.split("."), value, key)
+        if key == "workload.model" and isinstance(data["workload"], dict):
+            # One model is asked for, in place of those side by side.
+            data["workload"] = {k: v for k, v in data["workload"].items() if k != "variants"}
     return data
 
 
@@ -225,8 +299,14 @@ def load_scenario(reference: str | Path, overrides: Iterable[str] = ()) -> Loade
     file = find_scenario(reference)
     data = apply_overrides(deep_merge({}, read_yaml(file)), overrides)
     scenario = validate(Scenario, data, file)
-    if scenario.workload.model is None and scenario.workload.firmware is None:
-        raise InputError.at(file, "workload", "needs `model` or `firmware`")
+    workload = scenario.workload
+    if workload.model is None and workload.firmware is None:
+        raise InputError.at(file, "workload", "needs `model`, `variants` or `firmware`")
+    for name in workload.variants:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,39}", name):
+            raise InputError.at(
+                file, f"workload.variants.{name}", "expected letters, digits, dots and dashes as a name"
+            )
     for index, expectation in enumerate(scenario.expectations):
         for bound in (expectation.min, expectation.max, expectation.within):
             if bound is not None and not math.isfinite(bound):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emulab.quality.divergence import Agreement, agreement
     from emulab.quality.evaluation import QualityResult, evaluate, score
     from emulab.quality.golden import HostModelUnavailable, host_model_available, load_host_model
-    from emulab.quality.noise import NoiseCurve, noise_sweep
+    from emulab.quality.noise import NoiseCurve, NoiseReport, noise_sweep, noise_sweeps
     from emulab.quality.quantization import Quantisation, quantize
     from emulab.quality.samples import Dataset, Sample, TensorSpec
 
@@ -36,7 +36,9 @@ _WHERE = {
     "host_model_available": "golden",
     "load_host_model": "golden",
     "NoiseCurve": "noise",
+    "NoiseReport": "noise",
     "noise_sweep": "noise",
+    "noise_sweeps": "noise",
     "Quantisation": "quantization",
     "quantize": "quantization",
     "Dataset": "samples",
@@ -49,6 +51,7 @@ __all__ = [
     "Dataset",
     "HostModelUnavailable",
     "NoiseCurve",
+    "NoiseReport",
     "QualityResult",
     "Quantisation",
     "Sample",
@@ -58,6 +61,7 @@ __all__ = [
     "host_model_available",
     "load_host_model",
     "noise_sweep",
+    "noise_sweeps",
     "open_dataset",
     "quantize",
     "score",

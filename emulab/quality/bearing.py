@@ -31,6 +31,8 @@ WINDOW = 4096
 BINS = 128
 ORDER_STEP = 0.1
 STEPS_PER_DB = 2.5
+SPEEDS_RPM = (1797.0, 1772.0, 1750.0, 1730.0)
+"""Shaft speeds of the recordings the models were trained on, from no load to 3 hp."""
 BAND_HZ = (1500.0, 5900.0)
 """Where the envelope is taken: above the machine's own lines, below half the sample rate."""
 
@@ -141,15 +143,24 @@ def simulate(
 
 
 def simulated_set(
-    n: int, seed: int, speeds_rpm: Sequence[float] = (1797, 1772, 1750, 1730)
+    n: int, seed: int, speeds_rpm: Sequence[float] = SPEEDS_RPM
 ) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
     """n windows through the front end, (n, BINS) int8, and their class numbers, in turn over the conditions."""
+    return simulated_signals(n, seed, speeds_rpm)[:2]
+
+
+def simulated_signals(
+    n: int, seed: int, speeds_rpm: Sequence[float] = SPEEDS_RPM
+) -> tuple[NDArray[np.int8], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float64]]:
+    """As :func:`simulated_set`, with the signals, (n, WINDOW), and the shaft speeds, (n,) rpm."""
     import numpy as np
 
     random = np.random.default_rng(seed)
-    x = np.empty((n, BINS), np.int8)
+    x, signals, speeds = np.empty((n, BINS), np.int8), np.empty((n, WINDOW), np.float32), np.empty(n)
     y = (np.arange(n) % len(CONDITIONS)).astype(np.uint8)
     for index, label in enumerate(y):
-        speed = float(random.choice(np.asarray(speeds_rpm, float)))
-        x[index] = envelope_orders(simulate(CONDITIONS[label], random, speed), SAMPLE_RATE_HZ, speed)
-    return x, y
+        speeds[index] = float(random.choice(np.asarray(speeds_rpm, float)))
+        signal = simulate(CONDITIONS[label], random, speeds[index])
+        x[index] = envelope_orders(signal, SAMPLE_RATE_HZ, speeds[index])
+        signals[index] = signal
+    return x, y, signals, speeds

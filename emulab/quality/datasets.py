@@ -17,7 +17,7 @@
 features of the reference model, ic and vww are unsigned RGB pixels, ad is float32 little-endian log-mel energies fed in
 sliding windows (mlcommons/tiny, benchmark/runner; eembc/energyrunner, datasets).
 
-``bearing``: a folder of recorded vibration, see :mod:`emulab.quality.recordings`.
+``bearing``: a folder of recorded vibration, or an archive of windows simulated from a seed, see :mod:`emulab.quality.recordings`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from emulab.quality.samples import INTEGERS, Encoding, Sample, Task, TensorSpec,
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emulab.quality.recordings import RecordingsDataset
+    from emulab.quality.recordings import BearingSet
 
 MAX_NPZ_BYTES = 1 << 30
 MAX_SAMPLE_BYTES = 64 << 20
@@ -48,7 +48,7 @@ def open_dataset(
     format: str = "npz",
     model: str | Path | TensorSpec | None = None,
     encoding: Encoding | None = None,
-) -> NpzDataset | MlperfDataset | RecordingsDataset:
+) -> NpzDataset | MlperfDataset | BearingSet:
     """Open an evaluation set.
 
     ``model`` (a .tflite file, or its input tensor) is the model the device runs: its input quantisation turns real
@@ -61,9 +61,9 @@ def open_dataset(
     if format == "mlperf":
         return MlperfDataset(Path(path), spec, encoding)
     if format == "bearing":
-        from emulab.quality.recordings import RecordingsDataset
+        from emulab.quality.recordings import recorded_set, simulated_bearings
 
-        return RecordingsDataset(Path(path), spec)
+        return (simulated_bearings if Path(path).is_file() else recorded_set)(Path(path), spec)
     raise InputError.at(path, "format", f"expected 'npz', 'mlperf' or 'bearing', found {format!r}")
 
 

@@ -12,7 +12,9 @@ curve, only stronger, so that a curve is smooth for its sample size and repeats 
 ``bits``      resolution of an ideal converter over the sensor's range
 ============ ===================================================================================================
 
-Whatever leaves the sensor's range saturates there.
+Whatever leaves the sensor's range saturates there. Where a dataset holds the signals behind its samples
+(:class:`emulab.quality.samples.Sensed`), the disturbance is put on the signal and goes through the front end; else it
+is put on the model's input, which is then taken for the sensor's.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from emulab.errors import InputError
 from emulab.quality.evaluation import evaluate
 from emulab.quality.golden import HostModel, Kernels, load_host_model
 from emulab.quality.metrics import Interval
-from emulab.quality.samples import Dataset, Sample, Task, take
+from emulab.quality.samples import Dataset, Sample, Sensed, Task, spread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,6 +76,8 @@ class NoiseReport:
     dataset: str
     samples: int
     seed: int
+    where: str = "input"
+    """What was disturbed: ``input`` of the model, or the sensor's ``signal`` before the front end."""
 
     def details(self) -> dict[str, Any]:
         """Plain data for a run record."""
@@ -99,37 +103,84 @@ def noise_sweep(
     kernels: Kernels = "optimised",
     on_point: Callable[[str, float], None] | None = None,
 ) -> NoiseReport:
-    """Quality of *model* on the first *limit* samples of *dataset*, clean and at every level of *sweep*.
+    """Quality of *model* on *limit* samples of *dataset* (evenly spread), clean and at every level of *sweep*.
 
     ``sweep`` maps kinds to levels (default :data:`DEFAULT_SWEEP`). Raises InputError for a kind or level that makes no
     sense, and what :func:`emulab.quality.evaluate` raises.
     """
+    return noise_sweeps([model], dataset, sweep, seed=seed, limit=limit, kernels=kernels, on_point=on_point)[0]
+
+
+def noise_sweeps(
+    models: Sequence[str | Path | HostModel],
+    dataset: Dataset,
+    sweep: Mapping[Kind, Sequence[float]] | None = None,
+    *,
+    seed: int,
+    limit: int | None = None,
+    kernels: Kernels = "optimised",
+    on_point: Callable[[str, float], None] | None = None,
+) -> list[NoiseReport]:
+    """As :func:`noise_sweep`, of several models that take the same samples: each sees the very same disturbance."""
     wanted = DEFAULT_SWEEP if sweep is None else sweep
     for kind, levels in wanted.items():
         _check(kind, levels)
-    loaded = load_host_model(model, kernels) if isinstance(model, str | Path) else model
-    samples = list(take(dataset, limit))
-    signal = _signal(dataset, samples)
-    clean = evaluate(loaded, _Perturbed(dataset, samples))
-    curves = []
+    loaded = [load_host_model(m, kernels) if isinstance(m, str | Path) else m for m in models]
+    source = _Source(dataset, limit)
+    clean = [evaluate(model, _Perturbed(dataset, source.samples)) for model in loaded]
+    curves: list[list[NoiseCurve]] = [[] for _ in loaded]
     for kind, levels in wanted.items():
-        points = []
+        points: list[list[NoisePoint]] = [[] for _ in loaded]
         for level in levels:
             if on_point:
                 on_point(kind, level)
-            disturbed = [
-                replace(s, real=perturb(s.real, kind, level, _random(seed, kind, i), signal))
-                for i, s in enumerate(samples)
-            ]
-            result = evaluate(loaded, _Perturbed(dataset, disturbed))
-            points.append(NoisePoint(float(level), result.value, result.interval()))
-        curves.append(NoiseCurve(kind, UNITS[kind], tuple(points)))
-    baseline = NoisePoint(0.0, clean.value, clean.interval())
-    return NoiseReport(clean.metric, baseline, tuple(curves), dataset.name, len(samples), seed)
+            disturbed = _Perturbed(dataset, source.disturbed(kind, level, seed))
+            for model, found in zip(loaded, points, strict=True):
+                result = evaluate(model, disturbed)
+                found.append(NoisePoint(float(level), result.value, result.interval()))
+        for own, found in zip(curves, points, strict=True):
+            own.append(NoiseCurve(kind, UNITS[kind], tuple(found)))
+    return [
+        NoiseReport(
+            result.metric,
+            NoisePoint(0.0, result.value, result.interval()),
+            tuple(own),
+            dataset.name,
+            len(source.samples),
+            seed,
+            source.where,
+        )
+        for result, own in zip(clean, curves, strict=True)
+    ]
+
+
+class _Source:
+    """The samples of a sweep, and how they look disturbed."""
+
+    def __init__(self, dataset: Dataset, limit: int | None) -> None:
+        self._indices = spread(len(dataset), limit)
+        chosen = set(self._indices)
+        self.samples = [sample for index, sample in enumerate(dataset) if index in chosen]
+        self._sensed = dataset if isinstance(dataset, Sensed) else None
+        self.where = "input" if self._sensed is None else "signal"
+        self._signals = [] if self._sensed is None else list(self._sensed.signals(self._indices))
+        self._signal = _signal(dataset, self.samples) if self._sensed is None else _of_signals(self._signals)
+
+    def disturbed(self, kind: Kind, level: float, seed: int) -> list[Sample]:
+        """Every sample with *level* of *kind* on it."""
+        found = []
+        for i, sample in enumerate(self.samples):
+            random = _random(seed, kind, i)
+            if self._sensed is None:
+                found.append(replace(sample, real=perturb(sample.real, kind, level, random, self._signal)))
+            else:
+                signal = perturb(self._signals[i][None], kind, level, random, self._signal)[0]
+                found.append(self._sensed.observe(self._indices[i], sample, signal))
+        return found
 
 
 def perturb(
-    real: NDArray[np.float32], kind: Kind, level: float, random: np.random.Generator, signal: _Signal
+    real: NDArray[np.floating[Any]], kind: Kind, level: float, random: np.random.Generator, signal: _Signal
 ) -> NDArray[np.float32]:
     """One sample, (windows, time, ..., channel), disturbed; the same shape, float32."""
     import numpy as np
@@ -186,6 +237,14 @@ def _signal(dataset: Dataset, samples: Sequence[Sample]) -> _Signal:
     low, high = dataset.value_range
     powers = [s.real.reshape(-1, s.real.shape[-1]).var(axis=0, dtype=np.float64) for s in samples]
     return _Signal(np.mean(powers, axis=0), low, high)
+
+
+def _of_signals(signals: Sequence[NDArray[Any]]) -> _Signal:
+    """Of recorded or simulated signals; the sensor is taken to be set to the greatest value among them."""
+    import numpy as np
+
+    high = max(float(np.abs(s).max()) for s in signals)
+    return _Signal(np.mean([s.var(axis=0, dtype=np.float64) for s in signals], axis=0), -high, high)
 
 
 def _random(seed: int, kind: str, index: int) -> np.random.Generator:

@@ -1,20 +1,21 @@
-"""Recorded bearing vibration as an evaluation set: a folder with ``index.csv`` and one .npz per recording.
+"""Bearing vibration as an evaluation set: a folder of recordings, or windows simulated from a seed.
 
-``index.csv`` has the columns ``file``, ``fault`` (normal, B, IR, OR), ``diameter_mil`` and ``load_hp``; a file holds ``de``
-(acceleration, 1-D), ``fs`` (Hz) and ``rpm``. This is the shape the Case Western Reserve University recordings are kept
-in for development; they do not ship.
+A folder holds one .npz per recording and ``index.csv``, which has the columns ``file``, ``fault`` (normal, B, IR, OR),
+``diameter_mil`` and ``load_hp``; a file holds ``de`` (acceleration, 1-D), ``fs`` (Hz) and ``rpm``. This is the shape the
+Case Western Reserve University recordings are kept in for development; they do not ship.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
-from emulab.quality.bearing import BINS, CONDITIONS, SAMPLE_RATE_HZ, WINDOW, envelope_orders
+from emulab.quality.bearing import BINS, CONDITIONS, SAMPLE_RATE_HZ, WINDOW, envelope_orders, simulated_signals
 from emulab.quality.samples import Sample, Task, TensorSpec
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FAULTS = {"normal": 0, "B": 1, "IR": 2, "OR": 3}
 STRIDE = 2048
+MAX_SIMULATED = 10_000
 HELD_OUT_LOAD_HP = 3
 """The shipped models were trained at the other loads."""
 NORMAL_SPLIT = (0.6, 0.65)
@@ -37,6 +39,9 @@ class Recordings:
     diameter: NDArray[Any]
     load: NDArray[Any]
     time: NDArray[Any]
+    signal: NDArray[Any]
+    """Acceleration of the windows, (n, WINDOW) float32."""
+    speed_rpm: NDArray[Any]
 
     def good(self, late: bool) -> NDArray[Any]:
         """Mask of the good bearing's windows: of the test part (late), or of the training part."""
@@ -60,11 +65,11 @@ def read_recordings(folder: Path, loads: Sequence[int] | None = None) -> Recordi
         rows = list(csv.DictReader(index.read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError.at(index, "", f"cannot be read: {error}; expected the index of a recordings folder") from None
-    columns: tuple[list[Any], ...] = ([], [], [], [], [])
-    for number, row in enumerate(rows, start=2):
+    columns: tuple[list[Any], ...] = ([], [], [], [], [], [], [])
+    for number, entry in enumerate(rows, start=2):
         try:
-            label, diameter, load = FAULTS[row["fault"]], int(row["diameter_mil"] or 0), int(row["load_hp"])
-            name = row["file"]
+            label, diameter, load = FAULTS[entry["fault"]], int(entry["diameter_mil"] or 0), int(entry["load_hp"])
+            name = entry["file"]
         except (KeyError, TypeError, ValueError) as error:
             raise InputError.at(index, f"line {number}", f"not a row of a recordings index: {error}") from None
         if name != Path(name).name:
@@ -80,8 +85,10 @@ def read_recordings(folder: Path, loads: Sequence[int] | None = None) -> Recordi
         elif rate != SAMPLE_RATE_HZ:
             raise InputError.at(folder / name, "fs", f"expected 12000 or 48000 Hz, found {rate}")
         for start in range(0, len(signal) - WINDOW + 1, stride):
+            raw = signal[start : start + WINDOW].astype(np.float32)
             window = envelope_orders(signal[start : start + WINDOW], SAMPLE_RATE_HZ, speed)
-            for column, value in zip(columns, (window, label, diameter, load, start / len(signal)), strict=True):
+            row = (window, label, diameter, load, start / len(signal), raw, speed)
+            for column, value in zip(columns, row, strict=True):
                 column.append(value)
     if not columns[0]:
         raise InputError.at(index, "", "lists no recording long enough for a window")
@@ -99,36 +106,104 @@ def _signal(file: Path) -> tuple[NDArray[Any], int, float]:
     return signal, rate, speed
 
 
-class RecordingsDataset:
-    """What the shipped bearing models have not been trained on, as an evaluation set."""
+class BearingSet:
+    """Windows of vibration as samples of a model: features through the front end, the signals kept for disturbances."""
 
     task: Task = "classification"
     labels: tuple[str, ...] = CONDITIONS
 
-    def __init__(self, folder: Path, spec: TensorSpec | None = None) -> None:
-        self.folder, self._spec = folder, spec
-        if spec is not None and spec.elements != BINS:
-            raise InputError.at(folder, "", f"gives {BINS} features, but the model takes {spec.elements}")
-        windows = read_recordings(folder, loads=(HELD_OUT_LOAD_HP,))
-        kept = windows.held_out
-        self._x, self._y, self._diameter = windows.x[kept], windows.y[kept], windows.diameter[kept]
+    def __init__(
+        self,
+        name: str,
+        stem: str,
+        spec: TensorSpec | None,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        draw: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
+        groups: Sequence[str],
+    ) -> None:
+        """*name* is said of the set, *stem* is what its samples' names begin with.
+
+        *draw* gives the signals, (n, WINDOW), and shaft speeds, (n,) rpm; it is called once they are asked for.
+        """
+        self.name, self._stem, self._spec = name, stem, spec
+        self._x, self._y, self._draw, self._groups = x, y, draw, groups
         self._scale = spec.scale if spec is not None and spec.quantised else 1 / 64
         self.value_range = (-128 * self._scale, 127 * self._scale)
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
 
     def __len__(self) -> int:
         return len(self._y)
 
     def __iter__(self) -> Iterator[Sample]:
+        for index, (x, y, group) in enumerate(zip(self._x, self._y, self._groups, strict=True)):
+            real, payload = self._input(x)
+            yield Sample(f"{self._stem}-{index:04d}", int(y), real, payload, group=group)
+
+    @cached_property
+    def _drawn(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        return self._draw()
+
+    def signals(self, indices: Sequence[int]) -> Sequence[NDArray[Any]]:
+        """Acceleration, (WINDOW, 1) each."""
+        return [self._drawn[0][i][:, None] for i in indices]
+
+    def observe(self, index: int, sample: Sample, signal: NDArray[Any]) -> Sample:
+        """The sample of a disturbed signal, through the front end."""
+        real, payload = self._input(envelope_orders(signal[:, 0], SAMPLE_RATE_HZ, float(self._drawn[1][index])))
+        return replace(sample, real=real, payload=payload)
+
+    def _input(self, x: NDArray[Any]) -> tuple[NDArray[Any], bytes]:
         import numpy as np
 
         shape = (1, BINS) if self._spec is None else self._spec.shape
-        for index, (x, y, diameter) in enumerate(zip(self._x, self._y, self._diameter, strict=True)):
-            real = (x.astype(np.float32) * np.float32(self._scale)).reshape(shape)
-            raw = real if self._spec is None else self._spec.quantise(real)
-            yield Sample(
-                f"{self.name}-{index:04d}", int(y), real, raw.tobytes(), group=str(diameter) if diameter else ""
-            )
+        real = (x.astype(np.float32) * np.float32(self._scale)).reshape(shape)
+        return real, (real if self._spec is None else self._spec.quantise(real)).tobytes()
+
+
+def recorded_set(folder: Path, spec: TensorSpec | None = None) -> BearingSet:
+    """What the shipped bearing models have not been trained on, of a folder of recordings."""
+    _check(folder, spec)
+    windows = read_recordings(folder, loads=(HELD_OUT_LOAD_HP,))
+    kept = windows.held_out
+    groups = [str(d) if d else "" for d in windows.diameter[kept]]
+    drawn = windows.signal[kept], windows.speed_rpm[kept]
+    return BearingSet(
+        f"recordings ({folder.name})", folder.name, spec, windows.x[kept], windows.y[kept], lambda: drawn, groups
+    )
+
+
+def simulated_bearings(file: Path, spec: TensorSpec | None = None) -> BearingSet:
+    """Simulated windows of an .npz with ``x`` (n, BINS) int8, ``y`` and the ``seed`` they were drawn with.
+
+    The signals are drawn again from the seed once they are asked for; InputError where they are not the file's.
+    """
+    import numpy as np
+
+    from emulab.quality.datasets import read_npz
+
+    _check(file, spec)
+    arrays = read_npz(file)
+    try:
+        x, y, seed = arrays["x"], arrays["y"], int(arrays["seed"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError.at(file, "", f"expected the arrays x, y and seed: {error}") from None
+    fits = x.dtype == np.int8 and y.ndim == 1 and 0 < len(y) <= MAX_SIMULATED and x.size == len(y) * BINS
+    if not fits:
+        raise InputError.at(
+            file, "x", f"expected (n, {BINS}) int8 for n labels, found {x.dtype} {x.shape} for {len(y)}"
+        )
+    features = x.reshape(-1, BINS)
+
+    def draw() -> tuple[NDArray[Any], NDArray[Any]]:
+        again, _, signal, speed = simulated_signals(len(y), seed)
+        # The last bit of a transform differs between processors, which can move a feature by one step.
+        if int(np.abs(again.astype(int) - features).max()) > 1:
+            raise InputError.at(file, "seed", f"{seed} does not draw the windows that the file holds")
+        return signal, speed
+
+    return BearingSet(f"simulated signals ({file.name})", file.stem, spec, features, y, draw, [""] * len(y))
+
+
+def _check(place: Path, spec: TensorSpec | None) -> None:
+    if spec is not None and spec.elements != BINS:
+        raise InputError.at(place, "", f"gives {BINS} features, but the model takes {spec.elements}")

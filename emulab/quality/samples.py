@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -139,6 +139,25 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Sample]: ...
+
+
+@runtime_checkable
+class Sensed(Protocol):
+    """A dataset that also holds what the sensor saw: disturbances arise there, and go through the front end."""
+
+    def signals(self, indices: Sequence[int]) -> Sequence[NDArray[np.float64]]:
+        """The signals of the samples at *indices*, each (time, channel), in the sensor's unit."""
+
+    def observe(self, index: int, sample: Sample, signal: NDArray[Any]) -> Sample:
+        """*sample*, which is at *index*, as it would be had the sensor seen *signal*."""
+
+
+def spread(n: int, limit: int | None) -> list[int]:
+    """Indices of at most *limit* of n samples, evenly spread, so that a set ordered by class stays fair."""
+    if limit is not None and limit < 1:
+        raise InputError(f"limit {limit}: expected a number of samples of at least 1")
+    count = n if limit is None else min(n, limit)
+    return [i * n // count for i in range(count)]
 
 
 def take(dataset: Dataset, limit: int | None) -> Iterator[Sample]:

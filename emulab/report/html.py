@@ -11,7 +11,8 @@ from typing import Any
 
 from emulab.compare.embedding import script_json
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
-from emulab.report.metrics import expectation_value, ordered, title
+from emulab.report import robustness
+from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
 MAX_POINTS = 20_000
@@ -26,6 +27,7 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         loader=jinja2.PackageLoader("emulab.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     figures = plots(record, folder)
+    noise = robustness.of_record(record)
     text = environment.get_template("report.html.j2").render(
         record=record,
         rows=_rows(record),
@@ -33,8 +35,11 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         expectations=[{**e.model_dump(), "value": expectation_value(record, e)} for e in record.expectations],
         plots=figures,
         plot_json=script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
+        robustness=noise,
+        robustness_note="" if noise is None else robustness.short_note(noise),
+        evaluated=evaluated_on(record),
         layer_tables=_layer_tables(record),
-        notes=[f"{r.platform}/{r.backend}: {note}" for r in record.results for note in r.notes],
+        notes=[f"{r.label}: {note}" for r in record.results for note in r.notes],
         provenance=_provenance(record),
     )
     if figures:
@@ -57,11 +62,11 @@ def _cell(name: str, result: Result) -> dict[str, str]:
 
 
 def _reasons(record: RunRecord) -> list[str]:
-    reasons = [f"{r.platform}/{r.backend}: {r.message}" for r in record.results if r.message]
+    reasons = [f"{r.label}: {r.message}" for r in record.results if r.message]
     for result in record.results:
         for metric, quantity in result.metrics.items():
             if quantity.value is None:
-                reasons.append(f"{result.platform}/{result.backend}: {title(metric)}: {quantity.reason}")
+                reasons.append(f"{result.label}: {title(metric)}: {quantity.reason}")
     return list(dict.fromkeys(reasons))
 
 
@@ -90,7 +95,7 @@ def _layer_tables(record: RunRecord) -> list[dict[str, Any]]:
                     f"{(row.stall_cycles or 0) / cycles:.1%}" if cycles else "",
                 ]
             )
-        tables.append({"title": f"{result.platform}/{result.backend}: by layer, per inference", "rows": rows})
+        tables.append({"title": f"{result.label}: by layer, per inference", "rows": rows})
     return tables
 
 
@@ -104,7 +109,13 @@ def _provenance(record: RunRecord) -> list[tuple[str, str]]:
 
 def plots(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
     """Plotly figures as plain data: current over one duty cycle, cycles per layer, memory, energy by component."""
-    figures = [_layer_figure(record), _memory_figure(record), _energy_figure(record), *_trace_figures(record, folder)]
+    figures = [
+        *robustness.figures(record),
+        _layer_figure(record),
+        _memory_figure(record),
+        _energy_figure(record),
+        *_trace_figures(record, folder),
+    ]
     return [figure for figure in figures if figure is not None]
 
 
@@ -116,7 +127,7 @@ def _layer_figure(record: RunRecord) -> dict[str, Any] | None:
             data.append(
                 {
                     "type": "bar",
-                    "name": f"{result.platform}/{result.backend}",
+                    "name": f"{result.label}",
                     "x": [row.symbol.removeprefix("emulab_layer_") or row.name for row in window.layers],
                     "y": [row.cycles or 0 for row in window.layers],
                 }
@@ -134,7 +145,7 @@ def _layer_figure(record: RunRecord) -> dict[str, Any] | None:
 def _memory_figure(record: RunRecord) -> dict[str, Any] | None:
     data = []
     for name in ("flash_bytes", "ram_bytes", "arena_bytes", "stack_bytes"):
-        points = [(r.platform, r.metrics[name].value) for r in record.results if name in r.metrics]
+        points = [(board(r), r.metrics[name].value) for r in record.results if name in r.metrics]
         points = [(platform, value) for platform, value in points if value is not None]
         if points:
             data.append({"type": "bar", "name": title(name), "x": [p for p, _ in points], "y": [v for _, v in points]})
@@ -156,7 +167,7 @@ def _energy_figure(record: RunRecord) -> dict[str, Any] | None:
             data.append(
                 {
                     "type": "bar",
-                    "name": f"{result.platform}/{result.backend}",
+                    "name": f"{result.label}",
                     "x": [str(key) for key in parts],
                     "y": [float(value) for value in parts.values()],
                 }
@@ -195,7 +206,7 @@ def _trace_figures(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
         time, mean, low, high = time[::step], mean[::step], low[::step], high[::step]
         figures.append(
             {
-                "title": f"Current over one duty cycle: {result.platform}",
+                "title": f"Current over one duty cycle: {board(result)}",
                 "note": "mean, with the range of each bucket; drag to zoom, double-click to go back",
                 "data": [
                     {

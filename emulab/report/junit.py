@@ -18,7 +18,7 @@ def junit(record: RunRecord) -> str:
     """The record as JUnit XML (the layout CI systems read: testsuites / testsuite / testcase)."""
     root = ElementTree.Element("testsuites", name=_text(record.scenario.get("name", "emulab")))
     for result in record.results:
-        label = f"{result.platform}/{result.backend}"
+        label = result.label
         expectations = [e for e in record.expectations if e.target == label]
         failures = sum(e.status == "failed" for e in expectations)
         skipped = sum(e.status == "unavailable" for e in expectations) + (result.status in ("skipped", "unavailable"))

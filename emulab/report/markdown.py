@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulab.model.record import ExpectationResult, RunRecord
+from emulab.report import robustness
 from emulab.report.metrics import expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -19,17 +20,20 @@ def markdown(record: RunRecord) -> str:
     """Table of metrics per target, then the expectations, broken ones first."""
     name = escape(str(record.scenario.get("title") or record.scenario.get("name", "")))
     lines = [f"### {name}", ""]
-    heads = [f"{escape(r.platform)} / {escape(r.backend)}" for r in record.results]
+    heads = [escape(r.label).replace("/", " / ") for r in record.results]
     lines += ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     lines.append("| status | " + " | ".join(r.status for r in record.results) + " |")
     for metric in ordered({m for r in record.results for m in r.metrics}):
         cells = [show(metric, r.metrics[metric]) if metric in r.metrics else "" for r in record.results]
         lines.append(f"| {title(metric)} | " + " | ".join(cells) + " |")
+    found = robustness.of_record(record)
+    if found is not None:
+        lines += robustness.markdown_lines(found)
     if record.expectations:
         lines += ["", "| verdict | metric | target | value | asked | |", "|---|---|---|---:|---|---|"]
         rank = {"failed": 0, "unavailable": 1, "passed": 2}
         lines += [_expectation(record, e) for e in sorted(record.expectations, key=lambda e: rank[e.status])]
-    lines += [f"- {escape(r.platform)}/{escape(r.backend)}: {escape(r.message)}" for r in record.results if r.message]
+    lines += [f"- {escape(r.label)}: {escape(r.message)}" for r in record.results if r.message]
     text = "\n".join(lines) + "\n"
     return text if len(text) <= LIMIT else text[: LIMIT - 40] + "\n\n(cut; the whole is in report.html)\n"
 
@@ -59,7 +63,5 @@ def workflow_commands(record: RunRecord) -> list[str]:
         if e.status == "failed"
     ]
     return lines + [
-        f"::error title={clean(r.platform)}/{clean(r.backend)}::{clean(r.message)}"
-        for r in record.results
-        if r.status == "error"
+        f"::error title={clean(r.label)}::{clean(r.message)}" for r in record.results if r.status == "error"
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulab.model.quantity import Quantity
-from emulab.model.record import ExpectationResult, RunRecord
+from emulab.model.record import ExpectationResult, Result, RunRecord
 from emulab.report.units import show
 
 TITLES: dict[str, str] = {
@@ -33,8 +33,24 @@ def title(metric: str) -> str:
 
 
 def ordered(metrics: set[str]) -> list[str]:
-    """Known metrics in table order, then the rest by name."""
-    return [m for m in TITLES if m in metrics] + sorted(metrics - TITLES.keys())
+    """Known metrics in table order, then the rest by name; levels of noise (``metric@kind=level``) have their own."""
+    return [m for m in TITLES if m in metrics] + sorted(m for m in metrics - TITLES.keys() if "@" not in m)
+
+
+def board(result: Result) -> str:
+    """The platform of a result, with the model where there are several: enough where the backend says nothing."""
+    return "/".join(filter(None, (result.platform, result.variant)))
+
+
+def evaluated_on(record: RunRecord) -> str:
+    """On what the models were evaluated: one line, empty where nothing was."""
+    seen: dict[str, None] = {}
+    for result in record.results:
+        for name in ("accuracy_top1", "auc"):
+            found = result.details.get(f"quality_{name}")
+            if isinstance(found, dict) and "dataset" in found:
+                seen[f"{found['samples']} samples of {found['dataset']}"] = None
+    return f"accuracy is of {'; '.join(seen)}, on the host" if seen else ""
 
 
 def expectation_value(record: RunRecord, item: ExpectationResult) -> str:
@@ -43,6 +59,6 @@ def expectation_value(record: RunRecord, item: ExpectationResult) -> str:
         return "–"
     for result in record.results:
         found = result.metrics.get(item.metric)
-        if found is not None and f"{result.platform}/{result.backend}" == item.target:
+        if found is not None and result.label == item.target:
             return show(item.metric, found)
     return show(item.metric, Quantity(value=item.value))

@@ -71,7 +71,7 @@ def _name(text: str) -> str:
 def _write_result(
     record: RunRecord, result: Result, folder: Path, base: Path, system: str, model: str, physical: bool
 ) -> list[Path]:
-    label = f"{result.platform}/{result.backend}"
+    label = result.label
     windows = [w for w in result.windows if w.name == "inference"] or list(result.windows)
     if not windows:
         raise InputError(f"report --format mlperf: {label} has no windows; run it with measure.modes: [performance]")

@@ -11,6 +11,7 @@ COLUMNS = (
     "scenario",
     "platform",
     "backend",
+    "variant",
     "fidelity",
     "status",
     "metric",
@@ -29,7 +30,8 @@ def csv_text(record: RunRecord) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     for result in record.results:
-        head = [record.scenario.get("name", ""), result.platform, result.backend, result.fidelity, result.status]
+        head = [record.scenario.get("name", ""), result.platform, result.backend, result.variant, result.fidelity]
+        head.append(result.status)
         for name, q in result.metrics.items():
             value = "" if q.value is None else repr(q.value)
             uncertainty = "" if q.uncertainty is None else repr(q.uncertainty)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report.metrics import expectation_value, ordered, title
+from emulab.report import robustness
+from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ def print_record(record: RunRecord, console: Console) -> None:
     table.add_column("")
     for result in record.results:
         style = STATUS_STYLE[result.status]
+        variant = f"[bold]{escape(result.variant)}[/]\n" if result.variant else ""
         fidelity = "" if result.fidelity == "board" else " (core)"
         table.add_column(
-            f"{escape(result.platform)}\n{result.backend}{fidelity}\n[{style}]{result.status}[/]", justify="right"
+            f"{escape(result.platform)}\n{result.backend}{fidelity}\n{variant}[{style}]{result.status}[/]",
+            justify="right",
         )
     metrics = {metric for result in record.results for metric in result.metrics}
     for metric in ordered(metrics):
@@ -41,16 +44,22 @@ def print_record(record: RunRecord, console: Console) -> None:
                 cells.append(f"{show(metric, quantity)} [dim]{quantity.kind}[/]")
         table.add_row(title(metric), *cells)
     console.print(table)
+    evaluated = evaluated_on(record)
+    if evaluated:
+        console.print(escape(evaluated), style="dim")
+    noise = robustness.of_record(record)
+    if noise is not None:
+        robustness.print_table(noise, console)
     reasons: dict[str, list[str]] = {}
     for result in record.results:
         if result.message:
             console.print(
-                f"{escape(result.platform)}/{result.backend}: {escape(result.message)}",
+                f"{escape(result.label)}: {escape(result.message)}",
                 style=STATUS_STYLE[result.status],
             )
         for metric, quantity in result.metrics.items():
             if quantity.value is None:
-                reasons.setdefault(f"{title(metric)}: {quantity.reason}", []).append(result.platform)
+                reasons.setdefault(f"{title(metric)}: {quantity.reason}", []).append(board(result))
     for reason, platforms in reasons.items():
         console.print(f"unavailable ({escape(', '.join(dict.fromkeys(platforms)))}): {escape(reason)}", style="yellow")
     print_expectations(record, console)
@@ -65,9 +74,7 @@ def print_layers(record: RunRecord, console: Console) -> None:
         window = next((w for w in result.windows if w.layers), None)
         if window is None:
             continue
-        table = Table(
-            title=f"{escape(result.platform)}/{result.backend}: per inference, by layer", title_justify="left"
-        )
+        table = Table(title=f"{escape(result.label)}: per inference, by layer", title_justify="left")
         for heading in ("layer", "cycles", "share", "instructions", "MACs", "cycles / MAC", "waiting"):
             table.add_column(heading, justify="left" if heading == "layer" else "right")
         total = sum(row.cycles or 0 for row in window.layers) or 1

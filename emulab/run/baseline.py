@@ -45,12 +45,12 @@ def update_baseline(loaded: LoadedScenario, record: RunRecord) -> Path:
     file = baseline_path(loaded)
     kept: list[Result] = []
     if file.exists():
-        fresh = {(r.platform, r.backend) for r in record.results}
-        kept = [r for r in read_record(file).results if (r.platform, r.backend) not in fresh]
+        fresh = {r.label for r in record.results}
+        kept = [r for r in read_record(file).results if r.label not in fresh]
     results = [_slim(r) for r in [*record.results, *kept]]
     unfinished = [r for r in record.results if r.status in ("error", "unavailable", "skipped")]
     if unfinished:
-        raise InputError(f"{file}: not updated, {unfinished[0].platform}/{unfinished[0].backend} has no result")
+        raise InputError(f"{file}: not updated, {unfinished[0].label} has no result")
     provenance = record.provenance.model_copy(update={"started_at": "", "wall_s": {}, "command": ""})
     slim = record.model_copy(update={"results": results, "expectations": [], "provenance": provenance})
     data = {"schema_version": slim.schema_version, **slim.model_dump(mode="json", exclude_defaults=True)}
@@ -66,16 +66,16 @@ def _slim(result: Result) -> Result:
 def diff(before: RunRecord, after: RunRecord) -> list[Change]:
     """Everything that differs, exactly: metrics, then layers, memory regions and instruction classes of the windows."""
     changes: list[Change] = []
-    old = {(r.platform, r.backend): r for r in before.results}
+    old = {r.label: r for r in before.results}
     for result in after.results:
-        previous = old.get((result.platform, result.backend))
+        previous = old.get(result.label)
         if previous is not None:
             changes += _diff_result(previous, result)
     return changes
 
 
 def _diff_result(before: Result, after: Result) -> Iterator[Change]:
-    target = f"{after.platform}/{after.backend}"
+    target = after.label
     for metric in sorted(before.metrics.keys() | after.metrics.keys()):
         old, new = before.metrics.get(metric), after.metrics.get(metric)
         values = (old.value if old else None, new.value if new else None)

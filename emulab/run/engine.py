@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emulab.errors import BackendUnavailable, EmulabError, InputError, ToolError
-from emulab.model.record import Result, RunRecord
+from emulab.errors import BackendUnavailable, DoesNotFit, EmulabError, InputError, ToolError
+from emulab.model.quantity import Quantity
+from emulab.model.record import Result, RunRecord, Status
 from emulab.model.scenario import LoadedScenario
 from emulab.run.plan import Job, plan
 
@@ -24,6 +25,7 @@ class RunOptions:
 
     platforms: Sequence[str] = ()
     backends: Sequence[str] = ()
+    variants: Sequence[str] = ()
     firmware: Path | None = None
     firmware_base: int | None = None
     output: Path | None = None
@@ -60,11 +62,12 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions | None = None, prog
 
     options = options or RunOptions()
     scenario = loaded.scenario
-    jobs = plan(scenario, options.platforms, options.backends)
+    jobs = plan(scenario, options.platforms, options.backends, options.variants)
     started, clock = datetime.now(UTC), time.monotonic()
     folder = prepare_folder(options.output, scenario.name, started)
     results: list[Result] = []
     errors: list[EmulabError] = []
+    misfits: list[EmulabError] = []
     hashes: dict[str, str] = {}
     wall_s: dict[str, float] = {}
     for job in jobs:
@@ -74,15 +77,25 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions | None = None, prog
             hashes.update(job_hashes)
         except BackendUnavailable as error:
             errors.append(error)
-            result = Result(platform=job.platform, backend=job.backend, status="unavailable", message=str(error))
+            result = _without(job, "unavailable", error)
+        except DoesNotFit as error:
+            # Of models side by side, that one is too large is an answer.
+            if not job.variant:
+                errors.append(error)
+            result = _without(job, "skipped" if job.variant else "error", error)
+            result = result.model_copy(update={"metrics": needed(error)})
+            misfits.append(error)
         except EmulabError as error:
             errors.append(error)
-            result = Result(platform=job.platform, backend=job.backend, status="error", message=str(error))
+            result = _without(job, "error", error)
         results.append(result)
         wall_s[job.label] = round(time.monotonic() - begin, 3)
     if errors and len(errors) == len(jobs):
         _remove_if_empty(folder)
         raise errors[0]
+    if len(misfits) == len(jobs):
+        _remove_if_empty(folder)
+        raise misfits[0]
     results, expectations = judge(loaded, results, options.published)
     wall_s["total"] = round(time.monotonic() - clock, 3)
     from emulab.run.provenance import collect
@@ -95,6 +108,18 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions | None = None, prog
     )
     record.write(folder)
     return RunOutcome(record, folder, exit_code(errors, record))
+
+
+def _without(job: Job, status: Status, error: EmulabError) -> Result:
+    return Result(platform=job.platform, backend=job.backend, variant=job.variant, status=status, message=str(error))
+
+
+def needed(error: DoesNotFit) -> dict[str, Quantity]:
+    """Flash and RAM of a model that does not fit, as far as linking told."""
+    return {
+        name: Quantity(value=value, unit="B", kind="emulated", source="what the link would need; it does not fit")
+        for name, value in error.needed.items()
+    }
 
 
 def exit_code(errors: Sequence[EmulabError], record: RunRecord) -> int:

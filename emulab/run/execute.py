@@ -26,6 +26,7 @@ from emulab.run.assets import resolve
 from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import Plan, measure, windows
 from emulab.run.plan import Job
+from emulab.run.robustness import robustness_of
 
 if TYPE_CHECKING:
     from emulab.backends.base import Backend, Session
@@ -53,10 +54,12 @@ def execute(
     Raises BackendUnavailable, InputError or ToolError.
     """
 
+    loaded = loaded.variant(job.variant)
+
     def step(what: str) -> None:
         progress(job.label, what)
 
-    place = f"{job.platform}.{job.backend}"
+    place = job.label.replace("/", ".")
     result, hashes = _run(loaded, job, options, folder / place, step)
     artifacts = {kind: f"{place}/{name}" for kind, name in result.artifacts.items()}
     return result.model_copy(update={"artifacts": artifacts}), hashes
@@ -67,6 +70,7 @@ def evaluate_job(loaded: LoadedScenario, job: Job) -> Result:
     from emulab.run.energy import add_energy
     from emulab.run.engine import RunOptions
 
+    loaded = loaded.variant(job.variant)
     # Variants that differ in their duty cycle alone share one measurement; a process sees one state of the files.
     apart = {"duty_cycle", "expectations", "title", "description", "baseline", "published"}
     key = (str(loaded.folder), job, loaded.scenario.model_dump_json(exclude=apart))
@@ -140,11 +144,17 @@ def _measurement(
     quality_metrics, quality_details = inputs.quality(outputs, own_firmware=own, host=needed or bool(outputs))
     metrics.update(quality_metrics)
     details.update(quality_details)
+    if own:
+        step("robustness")
+        noise_metrics, noise_details = robustness_of(loaded, inputs)
+        metrics.update(noise_metrics)
+        details.update(noise_details)
     # What is there already ran what it ran: a recording may say what, else it stays unknown.
     known = result.details.get("session", {})
     result = result.model_copy(
         update={
             "fidelity": fidelity,
+            "variant": job.variant,
             "metrics": metrics,
             "details": details,
             "model_sha256": inputs.model_sha256 if needed else known.get("model_sha256", ""),
@@ -156,7 +166,7 @@ def _measurement(
     if result.firmware_sha256:
         hashes[f"firmware {job.label}"] = result.firmware_sha256
     if model is not None:
-        hashes["model"] = inputs.model_sha256
+        hashes[f"model {job.variant}".strip()] = inputs.model_sha256
     return result, hashes
 
 
@@ -165,6 +175,7 @@ def open_session(loaded: LoadedScenario, job: Job) -> Session:
     from emulab.backends.base import SessionOptions
     from emulab.run.engine import RunOptions
 
+    loaded = loaded.variant(job.variant)
     platform = _platform(job.platform).platform
     backend = load_backend(job.backend)
     state = _availability(job.backend)

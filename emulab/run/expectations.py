@@ -36,10 +36,10 @@ class References:
         if of == "baseline":
             if self.baseline is None:
                 return None, self.baseline_reason
-            same = [r for r in self.baseline.results if (r.platform, r.backend) == (result.platform, result.backend)]
-            return _pick(same, metric, f"the baseline has no result of {result.platform}/{result.backend}")
+            same = [r for r in self.baseline.results if r.label == result.label]
+            return _pick(same, metric, f"the baseline has no result of {result.label}")
         if of == "physical":
-            same = [r for r in self.physical if r.platform == result.platform]
+            same = [r for r in self.physical if (r.platform, r.variant) == (result.platform, result.variant)]
             return _pick(same, metric, f"no physical run of {result.platform} is at hand")
         key = self.published.get(result.platform, "")
         if not key:
@@ -85,8 +85,16 @@ def references(
 
 
 def applies(expectation: Expectation, result: Result) -> bool:
-    """True when the expectation's target (``platform``, ``platform/backend`` or empty) holds *result*."""
-    return expectation.target in ("", result.platform, f"{result.platform}/{result.backend}")
+    """True when the expectation's target holds *result*; see :func:`targets_of`."""
+    return not expectation.target or expectation.target in targets_of(result)
+
+
+def targets_of(result: Result) -> tuple[str, ...]:
+    """Targets that name *result*: its platform, its backend on that, and with several models its variant as well."""
+    names = [result.platform, f"{result.platform}/{result.backend}"]
+    if result.variant:
+        names += [result.variant, f"{result.platform}/{result.variant}", result.label]
+    return tuple(names)
 
 
 def evaluate(
@@ -132,7 +140,7 @@ def bound_text(expectation: Expectation, unit: str) -> str:
 
 
 def _evaluate_one(expectation: Expectation, result: Result, refs: References) -> ExpectationResult:
-    target = f"{result.platform}/{result.backend}"
+    target = result.label
     quantity = result.metrics.get(expectation.metric)
     unit = quantity.unit if quantity else ""
 
@@ -192,7 +200,7 @@ def _evaluate_one(expectation: Expectation, result: Result, refs: References) ->
 
 
 def _missing(metric: str, result: Result) -> str:
-    target = f"{result.platform}/{result.backend}"
+    target = result.label
     if result.status in ("error", "unavailable", "skipped"):
         return f"{target}: {result.status}: {result.message}"
     close = difflib.get_close_matches(metric, result.metrics, n=1, cutoff=0.6)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import write_text
+from emulab.model.scenario import Dataset as DeclaredDataset
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import find, resolve
 
@@ -32,6 +33,8 @@ class Inputs:
     dataset: Dataset | None
     dataset_reason: str
     model_sha256: str = ""
+    declared: DeclaredDataset | None = None
+    """The dataset of the scenario that is used: its own, or the one named for where that is not here."""
 
     @property
     def samples(self) -> list[AccuracySample]:
@@ -117,7 +120,7 @@ class Inputs:
         from emulab.quality import HostModelUnavailable
 
         try:
-            found = _evaluate_cached(file, self.dataset, self.loaded.scenario.workload.dataset)
+            found = _evaluate_cached(file, self.dataset, self.declared)
         except HostModelUnavailable as error:
             recorded = self.loaded.scenario.workload.golden_recorded.get(name)
             if recorded is None:
@@ -161,18 +164,21 @@ def load_inputs(loaded: LoadedScenario, model_optional: bool = False) -> Inputs:
         model = _file(loaded, workload.model, "workload.model", optional)
     golden = None if workload.golden is None else _file(loaded, workload.golden, "workload.golden", optional=True)
     dataset, reason = None, "the scenario names no dataset"
-    if workload.dataset is not None:
-        path = workload.dataset.path
+    declared = workload.dataset
+    while declared is not None:
+        path = declared.path
         if path.startswith("asset:") and find(path.removeprefix("asset:")) is None:
             name = path.removeprefix("asset:")
             reason = f"evaluation inputs {name!r} are not here; set EMULAB_ASSETS to a folder that holds them"
+            declared = declared.otherwise
         else:
             from emulab.quality import open_dataset
 
             place = resolve(path, loaded.folder, f"{loaded.file}: workload.dataset")
-            dataset = open_dataset(place, workload.dataset.format, model)
+            dataset = open_dataset(place, declared.format, model)
+            break
     digest = "" if model is None else hashlib.sha256(model.read_bytes()).hexdigest()
-    return Inputs(loaded, model, golden, dataset, reason, digest)
+    return Inputs(loaded, model, golden, dataset, reason, digest, declared)
 
 
 def _file(loaded: LoadedScenario, path: str, key: str, optional: bool) -> Path | None:
@@ -184,25 +190,40 @@ def _file(loaded: LoadedScenario, path: str, key: str, optional: bool) -> Path |
         raise
 
 
-def _evaluate_cached(model: Path, dataset: Any, declared: Any) -> dict[str, Any]:
-    """Host evaluation as plain data, kept by content of model, samples and the quality room."""
+def host_engine() -> tuple[str, str]:
+    """Version of the engine that runs models here, and sha256 of the quality room. HostModelUnavailable without one."""
     from importlib.metadata import PackageNotFoundError, version
 
-    from emulab.cache import fetch_or_build
-    from emulab.quality import HostModelUnavailable, evaluate, host_model_available
-    from emulab.quality.samples import take
+    from emulab.quality import HostModelUnavailable, host_model_available
 
     state = host_model_available()
     if not state.available:
         raise HostModelUnavailable(state.reason, state.how_to_install)
-    limit = None if declared is None else declared.limit
-    digest = hashlib.sha256()
-    for sample in take(dataset, limit):
-        digest.update(f"{sample.name}\0{sample.label}\0{sample.real.shape}".encode() + sample.real.tobytes())
     try:
         engine = version("ai-edge-litert")
     except PackageNotFoundError:
         engine = ""
+    room = Path(__file__).resolve().parent.parent / "quality"
+    return engine, hashlib.sha256(b"".join(f.read_bytes() for f in sorted(room.glob("*.py")))).hexdigest()
+
+
+def content_key(dataset: Dataset, limit: int | None) -> str:
+    """sha256 over the names, labels and values of a dataset's first *limit* samples."""
+    from emulab.quality.samples import take
+
+    digest = hashlib.sha256()
+    for sample in take(dataset, limit):
+        digest.update(f"{sample.name}\0{sample.label}\0{sample.real.shape}".encode() + sample.real.tobytes())
+    return digest.hexdigest()
+
+
+def _evaluate_cached(model: Path, dataset: Any, declared: Any) -> dict[str, Any]:
+    """Host evaluation as plain data, kept by content of model, samples and the quality room."""
+    from emulab.cache import fetch_or_build
+    from emulab.quality import evaluate
+
+    engine, code = host_engine()
+    limit = None if declared is None else declared.limit
 
     def build(place: Path) -> None:
         result = evaluate(model, dataset, limit)
@@ -213,8 +234,6 @@ def _evaluate_cached(model: Path, dataset: Any, declared: Any) -> dict[str, Any]
         }
         write_text(place / "quality.json", json.dumps(data))
 
-    room = Path(__file__).resolve().parent.parent / "quality"
-    code = hashlib.sha256(b"".join(f.read_bytes() for f in sorted(room.glob("*.py")))).hexdigest()
-    entry = fetch_or_build("quality", [model, digest.hexdigest(), engine, code], build)
+    entry = fetch_or_build("quality", [model, content_key(dataset, limit), engine, code], build)
     found: dict[str, Any] = json.loads((entry / "quality.json").read_text())
     return found

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from emulab.model.record import ExpectationResult, Result, RunRecord, read_record
 from emulab.model.scenario import Expectation, LoadedScenario
-from emulab.run.expectations import PHYSICAL_BACKENDS, evaluate, references
+from emulab.run.expectations import PHYSICAL_BACKENDS, evaluate, references, targets_of
 
 
 def judge(
@@ -28,10 +28,7 @@ def judge(
     expectations = evaluate(_asked(loaded, results), finished, refs)
     broken = {e.target for e in expectations if e.status == "failed"}
     judged = [
-        r.model_copy(update={"status": "failed"})
-        if r.status == "passed" and f"{r.platform}/{r.backend}" in broken
-        else r
-        for r in results
+        r.model_copy(update={"status": "failed"}) if r.status == "passed" and r.label in broken else r for r in results
     ]
     return judged, expectations
 
@@ -42,7 +39,7 @@ def _asked(loaded: LoadedScenario, results: Sequence[Result]) -> list[Expectatio
     ``of: physical`` is asked where this run holds emulated and physical results; else it waits for ``emulab compare``.
     """
     compared = len({r.backend in PHYSICAL_BACKENDS for r in results}) > 1
-    run = {r.platform for r in results} | {f"{r.platform}/{r.backend}" for r in results}
+    run = {part for r in results for part in targets_of(r)}
     declared = {p for t in loaded.scenario.targets for p in t.platforms}
     return [
         e

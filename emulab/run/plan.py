@@ -11,15 +11,19 @@ from emulab.model.scenario import Scenario
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One platform on one backend. ``argument`` is what followed the colon of ``--backend NAME:ARGUMENT``."""
+    """One platform on one backend. ``argument`` is what followed the colon of ``--backend NAME:ARGUMENT``.
+
+    ``variant`` names the model where the workload holds several.
+    """
 
     platform: str
     backend: str
     argument: str = ""
+    variant: str = ""
 
     @property
     def label(self) -> str:
-        return f"{self.platform}/{self.backend}"
+        return "/".join(filter(None, (self.platform, self.backend, self.variant)))
 
 
 def split_backend(text: str) -> tuple[str, str]:
@@ -30,11 +34,19 @@ def split_backend(text: str) -> tuple[str, str]:
     return name, argument
 
 
-def plan(scenario: Scenario, platforms: Sequence[str] = (), backends: Sequence[str] = ()) -> list[Job]:
-    """Jobs in the scenario's order, without repeats.
+def plan(
+    scenario: Scenario, platforms: Sequence[str] = (), backends: Sequence[str] = (), variants: Sequence[str] = ()
+) -> list[Job]:
+    """Jobs in the scenario's order, without repeats; the models of a workload that holds several side by side.
 
     ``platforms`` and ``backends`` narrow the matrix to what they name; names the matrix does not hold replace it.
+    ``variants`` narrows the models; InputError for one that is not there.
     """
+    known = scenario.workload.variants
+    for name in variants:
+        if name not in known:
+            raise InputError(f"--variant {name!r}: the scenario's variants are: {', '.join(known) or 'none'}")
+    models = [name for name in known if not variants or name in variants] or [""]
     matrix = [
         Job(platform, *split_backend(backend))
         for target in scenario.targets
@@ -47,5 +59,5 @@ def plan(scenario: Scenario, platforms: Sequence[str] = (), backends: Sequence[s
         own = [(job.backend, job.argument) for job in matrix if job.platform == platform]
         fallback = list(dict.fromkeys((job.backend, job.argument) for job in matrix))
         for name, argument in wanted or own or fallback:
-            jobs.append(Job(str(platform), name, argument))
+            jobs += [Job(str(platform), name, argument, model) for model in models]
     return list(dict.fromkeys(jobs))

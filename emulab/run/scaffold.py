@@ -148,7 +148,7 @@ def _measure(
             quantity = result.metrics.get(metric)
             if quantity is not None and quantity.value:
                 limit = _round_up(quantity.value * (1 + headroom))
-                lines.append(f"  - {{metric: {metric}, target: {result.platform}/{result.backend}, max: {limit:g}}}")
+                lines.append(f"  - {{metric: {metric}, target: {result.label}, max: {limit:g}}}")
     return lines
 
 

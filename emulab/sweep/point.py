@@ -62,12 +62,13 @@ def evaluate(task: Task) -> Row:
     except EmulabError as error:
         return {**row, "status": "error", "message": str(error), "retry": True}
     for result in results:
-        label = f"{result.platform}/{result.backend}"
+        label = result.label
         broken = sorted({e.metric for e in expectations if e.target == label and e.status == "failed"})
         row["results"].append(
             {
                 "platform": result.platform,
                 "backend": result.backend,
+                **({"model": result.variant} if result.variant else {}),
                 "status": result.status,
                 "message": result.message,
                 "violates": broken,
@@ -96,6 +97,7 @@ def flatten(row: Row) -> list[dict[str, Any]]:
                 **base,
                 "platform": result["platform"],
                 "backend": result["backend"],
+                **({"model": result["model"]} if "model" in result else {}),
                 "status": result["status"],
                 "violates": ",".join(result["violates"]),
                 "message": result["message"],

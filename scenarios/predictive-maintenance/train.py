@@ -238,7 +238,12 @@ def main() -> None:
     files |= {name: model.to_json().encode() for name, model in trees.items()}
     buffer = io.BytesIO()
     np.savez_compressed(
-        buffer, x=test_x.reshape(-1, BINS, 1, 1), y=test_y, scale=np.float32(SCALE), labels=np.array(CONDITIONS)
+        buffer,
+        x=test_x.reshape(-1, BINS, 1, 1),
+        y=test_y,
+        scale=np.float32(SCALE),
+        labels=np.array(CONDITIONS),
+        seed=np.int64(SEED + 1),
     )
     files["eval.npz"] = buffer.getvalue()
 

@@ -46,7 +46,7 @@ def test_shipped_scenarios_are_valid(name: str) -> None:
         ({"expectations": [{"metric": "latency_s"}]}, "give exactly one of min, max, within"),
         ({"expectations": [{"metric": "latency_s", "within": 0.05}]}, "`within` needs `of: baseline`"),
         ({"expectations": [{"metric": "latency_s", "max": float("nan")}]}, "bounds must be finite"),
-        ({"workload": {"name": "w"}}, "needs `model` or `firmware`"),
+        ({"workload": {"name": "w"}}, "needs `model`, `variants` or `firmware`"),
         ({"targets": [{"platforms": ["a"], "backend": ["b"]}]}, "did you mean 'backends'?"),
         ({"duty_cycle": {"period_s": -1, "phases": []}}, "duty_cycle.period_s:"),
     ],

@@ -14,6 +14,7 @@ from emulab.model.platform import data_folder
 from emulab.quality import evaluate, open_dataset
 from emulab.quality.bearing import simulate
 from emulab.quality.recordings import read_recordings
+from emulab.quality.samples import Sensed
 
 SHIPPED = data_folder("scenarios") / "predictive-maintenance"
 HEAD = "file,fault,diameter_mil,load_hp\n"
@@ -79,3 +80,31 @@ def test_recordings_give_the_figures_of_the_card() -> None:
         row = re.search(rf"\| {re.escape(name)} \|([^\n]*)\|\n", section)
         assert row
         assert evaluate(SHIPPED / name, dataset).value == pytest.approx(float(row[1].split("|")[-1]), abs=1.1 / 557)
+
+
+def test_simulated_signals_are_those_of_the_shipped_windows() -> None:
+    file = SHIPPED / "eval.npz"
+    dataset = open_dataset(file, "bearing", SHIPPED / "cnn_int8.tflite")
+    assert isinstance(dataset, Sensed) and dataset.name == "simulated signals (eval.npz)"
+    samples = list(dataset)
+    signals = dataset.signals([0, 5])
+    assert signals[0].shape == (4096, 1)
+    for index, signal in zip((0, 5), signals, strict=True):
+        again = dataset.observe(index, samples[index], signal)
+        off = np.frombuffer(again.payload, np.int8).astype(int) - np.frombuffer(samples[index].payload, np.int8)
+        assert abs(off).max() <= 1
+        louder = dataset.observe(index, samples[index], signal * 3)
+        assert louder.payload == again.payload, "the front end takes the gain out"
+
+
+def test_a_seed_that_does_not_draw_the_windows(tmp_path: Path) -> None:
+    arrays = dict(np.load(SHIPPED / "eval.npz"))
+    head = {"x": arrays["x"][:8], "y": arrays["y"][:8]}
+    np.savez(tmp_path / "a.npz", **head, seed=1)
+    dataset = open_dataset(tmp_path / "a.npz", "bearing")
+    assert len(list(dataset)) == 8
+    with pytest.raises(InputError, match="does not draw the windows"):
+        dataset.signals([0])  # type: ignore[union-attr]
+    np.savez(tmp_path / "b.npz", **head)
+    with pytest.raises(InputError, match="expected the arrays x, y and seed"):
+        open_dataset(tmp_path / "b.npz", "bearing")

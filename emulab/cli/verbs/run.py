@@ -17,6 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", type=lambda text: int(text, 0), metavar="ADDRESS", help="load address of a BIN (default: flash)"
     )
+    parser.add_argument(
+        "--variant", dest="variants", action="append", default=[], metavar="V", help="only these of the models"
+    )
     options.add_output(parser)
     options.add_json(parser)
     options.add_bench(parser)
@@ -39,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
     run_options = RunOptions(
         platforms=args.platforms,
         backends=args.backends,
+        variants=args.variants,
         firmware=args.firmware,
         firmware_base=args.base,
         output=args.output,
