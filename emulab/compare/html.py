@@ -13,7 +13,7 @@ from emulab.lab.capture import Capture
 from emulab.lab.captures import csv_table
 from emulab.model.record import Result, write_bytes, write_text
 from emulab.run.expectations import PHYSICAL_BACKENDS
-from emulab.run.measure import INFERENCE_WINDOW
+from emulab.run.windows import INFERENCE_WINDOW
 
 MAX_POINTS = 4000
 TRACE_ARTIFACT = "energy_trace"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import Result
 from emulab.model.scenario import LoadedScenario
-from emulab.run.measure import INFERENCE_WINDOW
+from emulab.run.windows import INFERENCE_WINDOW
 
 if TYPE_CHECKING:
     from emulab.model.platform import Platform

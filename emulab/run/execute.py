@@ -24,9 +24,10 @@ from emulab.model.record import Result, write_text
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import resolve
 from emulab.run.inputs import Inputs, load_inputs
-from emulab.run.measure import Plan, measure, windows
+from emulab.run.measure import measure
 from emulab.run.plan import Job
 from emulab.run.robustness import robustness_of
+from emulab.run.windows import Plan, windows
 
 if TYPE_CHECKING:
     from emulab.backends.base import Backend, Session
@@ -109,7 +110,7 @@ def _measurement(
         raise InputError(
             f"backend {backend.name!r} has no model of platform {platform.name!r}; see: emulab list backends"
         )
-    state = _availability(job.backend)
+    state = _availability(job.backend, job.argument or str(options.extra.get(job.backend, "")))
     if not state.available:
         raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
     build_platform = backend.firmware_platform(platform)
@@ -178,7 +179,7 @@ def open_session(loaded: LoadedScenario, job: Job) -> Session:
     loaded = loaded.variant(job.variant)
     platform = _platform(job.platform).platform
     backend = load_backend(job.backend)
-    state = _availability(job.backend)
+    state = _availability(job.backend, job.argument or str(options.extra.get(job.backend, "")))
     if not state.available:
         raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
     build_platform = backend.firmware_platform(platform)
@@ -196,8 +197,11 @@ def _platform(name: str) -> LoadedPlatform:
 
 
 @lru_cache(maxsize=16)
-def _availability(name: str) -> Any:
-    return load_backend(name).available()
+def _availability(name: str, location: str = "") -> Any:
+    """Whether backend *name* is here; *location*: where the user says its emulator is (``--qemu``, ``--renode``)."""
+    backend = load_backend(name)
+    at = getattr(backend, "available_at", None)
+    return at(location) if at and location else backend.available()
 
 
 def _fitting(loaded: LoadedScenario, platform: Platform, options: RunOptions) -> _Built:

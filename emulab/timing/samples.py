@@ -107,7 +107,7 @@ def run_dut(platform: Platform, image: Image, name: str, measured_cycles: float,
     from emulab.backends.base import SessionOptions, load_backend
     from emulab.dut import DutClient
     from emulab.model.scenario import Window
-    from emulab.run.measure import TIMESTAMP_START, TIMESTAMP_STOP
+    from emulab.run.windows import TIMESTAMP_START, TIMESTAMP_STOP
     from emulab.timing import load_timing
 
     window = Window.model_validate({"name": "inference", "from": TIMESTAMP_START, "to": TIMESTAMP_STOP})
