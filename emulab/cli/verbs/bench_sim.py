@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--monitor",
         dest="monitors",
         action="append",
-        choices=("ppk2", "lpm01a"),
+        choices=("ppk2", "lpm01a", "otii"),
         help="simulated power monitor; may be repeated (default: ppk2)",
     )
     parser.add_argument("--noise", type=float, default=0.01, help="part of the value, one standard deviation")

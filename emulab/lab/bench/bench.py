@@ -9,15 +9,17 @@ from emulab.errors import EmulabError, InputError
 from emulab.lab.bench.imperfection import Imperfection
 from emulab.lab.bench.line import PtyLine, TcpLine, open_line
 from emulab.lab.bench.lpm01a_sim import Lpm01aSim
+from emulab.lab.bench.monitor_sim import MonitorSim
+from emulab.lab.bench.otii_sim import OtiiSim
 from emulab.lab.bench.player import Playable, Player
 from emulab.lab.bench.ppk2_sim import Ppk2Sim
 from emulab.lab.bench.world import World
 
-MONITORS = ("ppk2", "lpm01a")
+MONITORS = ("ppk2", "lpm01a", "otii")
 
 
 class Bench:
-    """Runs until :meth:`close`. ``console_url`` is what ``--serial`` takes, ``monitors`` maps a name to its URL.
+    """Runs until :meth:`close`. ``console_url`` is what ``--serial`` takes, ``monitors`` maps a name to its address.
 
     ``failure`` holds the error that ended the board, if one did. The session is the caller's to close.
     """
@@ -44,15 +46,19 @@ class Bench:
         self._stop = threading.Event()
         self._console: PtyLine | TcpLine = open_line(line)
         self.console_url = self._console.url
-        self.sims: dict[str, Ppk2Sim | Lpm01aSim] = {}
+        self.sims: dict[str, MonitorSim] = {}
         self.monitors: dict[str, str] = {}
         flaws = imperfection or Imperfection()
         kind = line.partition(":")[0]
         for name in monitors:
-            cable = open_line(kind)
-            self.monitors[name] = cable.url
-            maker = Ppk2Sim if name == "ppk2" else Lpm01aSim
-            self.sims[name] = maker(cable, self.player, self.world, flaws)
+            sim: MonitorSim
+            if name == "otii":
+                sim = OtiiSim(TcpLine(), self.player, self.world, flaws)
+            else:
+                sim = (Ppk2Sim if name == "ppk2" else Lpm01aSim)(open_line(kind), self.player, self.world, flaws)
+            self.sims[name] = sim
+            self.monitors[name] = sim.address
+            sim.start()
         self._thread = threading.Thread(target=self._run, name="bench-board", daemon=True)
         self._thread.start()
 

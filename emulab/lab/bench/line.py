@@ -97,6 +97,8 @@ class TcpLine:
         self.url = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
         self._client: socket.socket | None = None
         self._queue = bytearray()
+        self.connections = 0
+        """Clients that have connected so far."""
 
     def read(self, timeout_s: float) -> bytes:
         self._push()
@@ -110,6 +112,8 @@ class TcpLine:
                 if self._client is not None:
                     self._client.close()
                 self._client = client
+                self._queue.clear()
+                self.connections += 1
         if self._client is not None and self._client in ready:
             with contextlib.suppress(OSError):
                 data = self._client.recv(4096)

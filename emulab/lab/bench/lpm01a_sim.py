@@ -4,15 +4,14 @@ player."""
 from __future__ import annotations
 
 import re
-import threading
 
 from emulab.lab.bench.imperfection import Imperfection
 from emulab.lab.bench.line import Line
+from emulab.lab.bench.monitor_sim import MonitorSim
 from emulab.lab.bench.player import Player
 from emulab.lab.bench.world import World
 from emulab.lab.power import lpm01a_text as wire
 
-TICK_S = 0.01
 OVERSAMPLING = 20
 RATES = {"1k": 1000, "2k": 2000, "5k": 5000, "500": 500, "200": 200, "100": 100, "50": 50, "20": 20, "10": 10}
 KNOWN = {
@@ -21,35 +20,24 @@ KNOWN = {
 }  # fmt: skip
 
 
-class Lpm01aSim:
-    """Answers commands and streams samples in a thread of its own until :meth:`close`."""
+class Lpm01aSim(MonitorSim):
+    """Lines of text; 1000 samples a second are lines of their own."""
+
+    name = "lpm01a"
 
     def __init__(self, line: Line, player: Player, world: World, imperfection: Imperfection) -> None:
-        self._line, self._player, self._world, self._imperfection = line, player, world, imperfection
+        super().__init__(line, player, world, imperfection)
         self.voltage_v = 3.3
-        self.sent = self.lost = 0
         self._rate = 100
         self._energy = False
         self._controlled = False
-        self._stop = threading.Event()
-        self._pending = bytearray()
-        self._running = False
-        self._begin_s = 0.0
-        self._made = 0
-        self._random = imperfection.generator()
-        self._thread = threading.Thread(target=self._run, name="lpm01a-sim", daemon=True)
-        self._thread.start()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._pending += self._line.read(TICK_S / 2)
-            while (match := re.search(rb"[\r\n]", self._pending)) is not None:
-                command = bytes(self._pending[: match.start()]).decode("ascii", "replace").strip()
-                del self._pending[: match.end()]
-                if command:
-                    self._command(command)
-            if self._running:
-                self._stream()
+    def _commands(self) -> None:
+        while (match := re.search(rb"[\r\n]", self._pending)) is not None:
+            command = bytes(self._pending[: match.start()]).decode("ascii", "replace").strip()
+            del self._pending[: match.end()]
+            if command:
+                self._command(command)
 
     def _say(self, text: str) -> None:
         self._line.write(f"{text}\r\n".encode())
@@ -89,16 +77,14 @@ class Lpm01aSim:
         elif word == "powershield":
             self._say(f"{wire.PROMPT}PowerShield present: 0123456789ABCDEF01234567")
         elif word == "start":
-            self._begin_s, self._made, self._running = self._world.now_s(), 0, True
-            self._random = self._imperfection.generator()
+            self._begin()
             self._say("TimeStamp: 000s 000ms, buff 00%")
 
     def _stream(self) -> None:
         import numpy as np
 
-        rate = self._rate * (1 + self._imperfection.clock_ppm * 1e-6)
-        due = int((self._world.now_s() - self._begin_s) * rate)
-        count = min(due - self._made, self._rate)
+        rate = self._rate_hz(self._rate)
+        count = self._due(rate, self._rate)
         if count <= 0:
             return
         fine = self._begin_s + (np.arange(count * OVERSAMPLING) / OVERSAMPLING + self._made) / rate
@@ -119,12 +105,4 @@ class Lpm01aSim:
             if number % self._rate == 0:
                 out.append(f"TimeStamp: {number // self._rate:03d}s 000ms, buff 00%")
         self._made += count
-        arrived = int(keep.sum()) if self._line.write(("\r\n".join(out) + "\r\n").encode()) else 0
-        self.sent += arrived
-        self.lost += count - arrived
-
-    def close(self) -> None:
-        """End the thread and pull the cable."""
-        self._stop.set()
-        self._thread.join(timeout=5)
-        self._line.close()
+        self._deliver(("\r\n".join(out) + "\r\n").encode(), int(keep.sum()), count)

@@ -96,6 +96,8 @@ class Otii:
             self._line.close()
             raise ToolError("power monitor otii: the application sees no Arc or Ace; is one plugged in?")
         self._device = str(devices[0]["device_id"])
+        project = self._line.ask("otii_get_active_project").get("project_id", -1)
+        self._project = self._line.ask("otii_create_project")["project_id"] if project == -1 else project
         self._line.ask("arc_add_to_project", device_id=self._device)
         self._input = f"i{options.pin + 1}"
         if options.voltage_v:
@@ -103,8 +105,6 @@ class Otii:
         for channel in ("mc", "mv", self._input):
             self._line.ask("arc_enable_channel", device_id=self._device, channel=channel, enable=True)
         self._line.ask("arc_set_main", device_id=self._device, enable=True)
-        project = self._line.ask("otii_get_active_project").get("project_id", -1)
-        self._project = self._line.ask("otii_create_project")["project_id"] if project == -1 else project
         self._start_s = 0.0
 
     def start(self) -> None:
@@ -116,11 +116,12 @@ class Otii:
         """Stop the recording."""
         self._line.ask("project_stop_recording", project_id=self._project)
 
-    def _analog(self, recording: int, channel: str) -> tuple[list[float], float]:
+    def _analog(self, recording: int, channel: str) -> tuple[list[float], float, float]:
+        """(values, seconds between them, seconds from the recording's start to the first)."""
         where = {"recording_id": recording, "device_id": self._device, "channel": channel}
         count = int(self._line.ask("recording_get_channel_data_count", **where).get("count", 0))
         values: list[float] = []
-        interval = math.nan
+        interval, first = math.nan, 0.0
         while len(values) < count:
             data = self._line.ask(
                 "recording_get_channel_data", **where, index=len(values), count=min(CHUNK, count - len(values))
@@ -128,9 +129,11 @@ class Otii:
             chunk = data.get("values", [])
             if not chunk:
                 raise ToolError(f"power monitor otii: {channel} ends after {len(values)} of {count} samples")
+            if not values:
+                first = float(data.get("timestamp", 0.0))
             values += [float(value) for value in chunk]
             interval = float(data.get("interval", math.nan))
-        return values, interval
+        return values, interval, first
 
     def capture(self) -> Capture:
         """The last recording. ToolError when it holds no current."""
@@ -138,10 +141,10 @@ class Otii:
 
         last = self._line.ask("project_get_last_recording", project_id=self._project)
         recording = int(last.get("recording_id", -1))
-        current, step = self._analog(recording, "mc")
+        current, step, first = self._analog(recording, "mc")
         if not current or not (math.isfinite(step) and step > 0):
             raise ToolError("power monitor otii: the recording holds no main current")
-        volts, _ = self._analog(recording, "mv")
+        volts, _, _ = self._analog(recording, "mv")
         volt = float(np.mean(volts)) if volts else self._options.voltage_v
         where = {"recording_id": recording, "device_id": self._device, "channel": self._input}
         count = int(self._line.ask("recording_get_channel_data_count", **where).get("count", 0))
@@ -152,7 +155,8 @@ class Otii:
             ("rising" if change.get("value") else "falling", self._start_s + float(change["timestamp"]))
             for change in changes
         )
-        return Capture(self._start_s, step, np.asarray(current), "A", volt, marks, source=f"Otii {self._device}")
+        begin = self._start_s + first
+        return Capture(begin, step, np.asarray(current), "A", volt, marks, source=f"Otii {self._device}")
 
     def close(self) -> None:
         """Close the connection; the supply stays on."""
