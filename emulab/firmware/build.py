@@ -19,6 +19,7 @@ from emulab.firmware.toolchain import CompileJob, compile_all, compile_target, l
 
 if TYPE_CHECKING:
     from emulab.firmware.codegen import GeneratedModel, KernelTarget
+    from emulab.firmware.codegen.arena import Allocation
     from emulab.firmware.codegen.generator import LayerInfo, TensorDescription
     from emulab.firmware.toolchain import CompileTarget, Toolchain
     from emulab.model.platform import Platform
@@ -97,6 +98,8 @@ class Firmware:
     """Deepest call chain, from the machine code; None where an indirect call or recursion hides it."""
     constants_in_ram: tuple[str, ...]
     """Sections of the model's constants that the start-up code copies to RAM."""
+    arena: tuple[Allocation, ...]
+    """Where every buffer of the arena lies, and during which operators it is alive."""
     baud: int
     toolchain: str
 
@@ -273,6 +276,7 @@ def _build(
         "input_format": form,
         "input_bytes": _input_bytes(generated, form),
         "arena_bytes": generated.arena_bytes,
+        "arena": [dataclasses.asdict(a) for a in generated.arena.allocations],
         "weight_bytes": generated.weight_bytes,
         "toolchain": version,
     }
@@ -339,6 +343,7 @@ def _jobs(
 
 
 def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> Firmware:
+    from emulab.firmware.codegen.arena import Allocation
     from emulab.firmware.codegen.generator import LayerInfo, TensorDescription
 
     described: dict[str, Any] = json.loads((entry / "firmware.json").read_text())
@@ -362,6 +367,7 @@ def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> 
         stack_bytes=described["stack_bytes"],
         static_stack_bytes=described["static_stack_bytes"],
         constants_in_ram=tuple(described["constants_in_ram"]),
+        arena=tuple(Allocation(**a) for a in described["arena"]),
         baud=_baud(platform, options),
         toolchain=described["toolchain"],
     )

@@ -26,9 +26,10 @@ class LayerRow(Schema):
     instructions: int | None = None
     macs: int | None = None
     stall_cycles: float | None = None
+    fetch_stall_cycles: float | None = Field(default=None, description="of stall_cycles, waiting for instructions")
     bytes_read: dict[str, int] = Field(default={}, description="bytes read per memory region")
     bytes_written: dict[str, int] = {}
-    flash_bytes: int | None = None
+    flash_bytes: int | None = Field(default=None, description="own code and constants; shared kernels not counted")
     executions: int | None = None
     instruction_classes: dict[str, int] = Field(
         default={}, description="executed instructions per class: load, store, mac, branch, ..."

@@ -11,7 +11,7 @@ from typing import Any
 
 from emulab.compare.embedding import script_json
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
-from emulab.report import robustness
+from emulab.report import memory, robustness
 from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -38,6 +38,7 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         robustness=noise,
         robustness_note="" if noise is None else robustness.short_note(noise),
         evaluated=evaluated_on(record),
+        memory_tables=memory.tables(record),
         layer_tables=_layer_tables(record),
         notes=[f"{r.label}: {note}" for r in record.results for note in r.notes],
         provenance=_provenance(record),
@@ -49,7 +50,11 @@ def write_html(record: RunRecord, folder: Path) -> Path:
 
 def _rows(record: RunRecord) -> list[dict[str, Any]]:
     names = ordered({metric for result in record.results for metric in result.metrics})
-    return [{"title": title(name), "cells": [_cell(name, result) for result in record.results]} for name in names]
+    rows = [{"title": title(name), "cells": [_cell(name, result) for result in record.results]} for name in names]
+    told = [memory.fits(result) for result in record.results]
+    if any(told):
+        rows.append({"title": "fits", "cells": [{"text": text, "kind": "", "source": ""} for text in told]})
+    return rows
 
 
 def _cell(name: str, result: Result) -> dict[str, str]:
@@ -109,13 +114,8 @@ def _provenance(record: RunRecord) -> list[tuple[str, str]]:
 
 def plots(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
     """Plotly figures as plain data: current over one duty cycle, cycles per layer, memory, energy by component."""
-    figures = [
-        *robustness.figures(record),
-        _layer_figure(record),
-        _memory_figure(record),
-        _energy_figure(record),
-        *_trace_figures(record, folder),
-    ]
+    figures = [_layer_figure(record), _memory_figure(record), *memory.figures(record), *robustness.figures(record)]
+    figures += [_energy_figure(record), *_trace_figures(record, folder)]
     return [figure for figure in figures if figure is not None]
 
 

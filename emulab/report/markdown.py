@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulab.model.record import ExpectationResult, RunRecord
-from emulab.report import robustness
+from emulab.report import memory, robustness
 from emulab.report.metrics import expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -26,6 +26,10 @@ def markdown(record: RunRecord) -> str:
     for metric in ordered({m for r in record.results for m in r.metrics}):
         cells = [show(metric, r.metrics[metric]) if metric in r.metrics else "" for r in record.results]
         lines.append(f"| {title(metric)} | " + " | ".join(cells) + " |")
+    told = [memory.fits(result) for result in record.results]
+    if any(told):
+        lines.append("| fits | " + " | ".join(told) + " |")
+    lines += memory.markdown_lines(record)
     found = robustness.of_record(record)
     if found is not None:
         lines += robustness.markdown_lines(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report import robustness
+from emulab.report import memory, robustness
 from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -43,6 +43,9 @@ def print_record(record: RunRecord, console: Console) -> None:
             else:
                 cells.append(f"{show(metric, quantity)} [dim]{quantity.kind}[/]")
         table.add_row(title(metric), *cells)
+    told = [memory.fits(result) for result in record.results]
+    if any(told):
+        table.add_row("fits", *("[red]no[/]" if text == "no" else text for text in told))
     console.print(table)
     evaluated = evaluated_on(record)
     if evaluated:

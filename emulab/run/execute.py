@@ -19,12 +19,12 @@ from emulab.backends.base import load_backend, needs_image
 from emulab.cache import fetch_or_build
 from emulab.errors import BackendUnavailable, InputError
 from emulab.model.platform import LoadedPlatform, load_platform
-from emulab.model.quantity import Quantity
 from emulab.model.record import Result, write_text
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import resolve
 from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import measure
+from emulab.run.memory import memory
 from emulab.run.plan import Job
 from emulab.run.robustness import robustness_of
 from emulab.run.windows import Plan, windows
@@ -139,7 +139,10 @@ def _measurement(
     details = dict(result.details)
     model = inputs.model
     outputs = result.details.get("outputs", {})
-    metrics.update(_memory(built, details))
+    sizes, memory_details = memory(built.image, built.firmware, build_platform, details.get("session", {}))
+    metrics.update(sizes)
+    if memory_details:
+        details["memory"] = memory_details
     step("accuracy on the host")
     own = built.firmware is not None
     quality_metrics, quality_details = inputs.quality(outputs, own_firmware=own, host=needed or bool(outputs))
@@ -179,7 +182,7 @@ def open_session(loaded: LoadedScenario, job: Job) -> Session:
     loaded = loaded.variant(job.variant)
     platform = _platform(job.platform).platform
     backend = load_backend(job.backend)
-    state = _availability(job.backend, job.argument or str(options.extra.get(job.backend, "")))
+    state = _availability(job.backend, job.argument)
     if not state.available:
         raise BackendUnavailable(backend.name, state.reason, state.how_to_install)
     build_platform = backend.firmware_platform(platform)
@@ -309,21 +312,3 @@ def code_hash() -> str:
             if file.suffix in (".py", ".c", ".h"):
                 digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
-
-
-def _memory(built: _Built, details: dict[str, Any]) -> dict[str, Quantity]:
-    """Flash and RAM: of our own firmware as linked, of a given image what its file shows."""
-    firmware, image = built.firmware, built.image
-    if image is None:
-        return {}
-    if firmware is None:
-        source = "size of the image" if not image.sections else "sections of the image"
-        return {"flash_bytes": Quantity(value=image.size_bytes, unit="B", kind="emulated", source=source)}
-    details["memory"] = {"flash_by_section": dict(firmware.flash_by_section)}
-    return {
-        "flash_bytes": Quantity(value=firmware.flash_bytes, unit="B", kind="emulated", source="linked image"),
-        "ram_bytes": Quantity(
-            value=firmware.ram_bytes, unit="B", kind="emulated", source="linked image, without stack"
-        ),
-        "arena_bytes": Quantity(value=firmware.arena_bytes, unit="B", kind="emulated", source="arena plan"),
-    }

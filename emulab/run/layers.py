@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from emulab.errors import EmulabError
@@ -12,6 +12,10 @@ from emulab.model.record import LayerRow
 if TYPE_CHECKING:
     from emulab.probe.profile import Profile, WindowProfile
     from emulab.timing.base import TimingModel
+
+
+FETCH = "fetch_stall_cycles"
+"""Under which the memory model counts cycles that the core waited for instructions."""
 
 
 class LayerInfo(Protocol):
@@ -25,6 +29,9 @@ class LayerInfo(Protocol):
 
     @property
     def macs(self) -> int: ...
+
+    @property
+    def flash_bytes(self) -> int: ...
 
 
 class SymbolInfo(Protocol):
@@ -44,6 +51,7 @@ class SymbolMap:
         named = sorted({(address & ~1, name, size) for name, address, size in symbols})
         self._starts = [start for start, _, _ in named]
         self._named = named
+        self._sizes = {name: size for _, name, size in named if size}
 
     def at(self, address: int) -> str:
         """Name of the function that holds *address*; empty where none does."""
@@ -59,6 +67,10 @@ class SymbolMap:
             return ""
         start, name, size = self._named[index]
         return name if size == 0 or address < start + size else ""
+
+    def size(self, name: str) -> int | None:
+        """Bytes of the function of that name, where the image says."""
+        return self._sizes.get(name)
 
 
 class InstructionClasses:
@@ -113,6 +125,8 @@ def layer_rows(
                 instructions=round(sum(p.instructions for p in own) / n),
                 macs=layer.macs,
                 stall_cycles=sum(p.stall_cycles for p in own) / n,
+                fetch_stall_cycles=sum(p.misses.get(FETCH, 0) for p in own) / n,
+                flash_bytes=layer.flash_bytes,
                 executions=round(len(own) / n),
                 bytes_read={k: round(v / n) for k, v in read.items() if v},
                 bytes_written={k: round(v / n) for k, v in written.items() if v},
@@ -125,9 +139,21 @@ def layer_rows(
             cycles=whole.cycles / n - sum(row.cycles or 0 for row in rows),
             instructions=round(whole.instructions / n) - sum(row.instructions or 0 for row in rows),
             stall_cycles=whole.stall_cycles / n - sum(row.stall_cycles or 0 for row in rows),
+            fetch_stall_cycles=whole.misses.get(FETCH, 0) / n - sum(row.fetch_stall_cycles or 0 for row in rows),
+            bytes_read=_rest({k: v.bytes_read for k, v in whole.regions.items()}, [r.bytes_read for r in rows], n),
+            bytes_written=_rest(
+                {k: v.bytes_written for k, v in whole.regions.items()}, [r.bytes_written for r in rows], n
+            ),
         )
     )
     return rows
+
+
+def _rest(whole: Mapping[str, int], rows: Iterable[Mapping[str, int]], n: int) -> dict[str, int]:
+    """Bytes per region and inference that no layer accounts for."""
+    known = list(rows)
+    left = {region: round(count / n) - sum(row.get(region, 0) for row in known) for region, count in whole.items()}
+    return {region: count for region, count in left.items() if count > 0}
 
 
 def fold(profile: Profile, symbols: SymbolMap, inferences: int = 1) -> list[LayerRow]:
@@ -153,6 +179,7 @@ def fold(profile: Profile, symbols: SymbolMap, inferences: int = 1) -> list[Laye
             cycles=cycles / n,
             instructions=round(instructions / n),
             stall_cycles=stalls / n,
+            flash_bytes=symbols.size(name),
         )
         for name, (cycles, instructions, stalls) in shown
     ]

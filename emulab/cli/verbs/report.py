@@ -15,13 +15,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="PATH", help="file (or folder, for mlperf) to write instead of stdout"
     )
     parser.add_argument("--layers", action="store_true", help="with table: the per-layer table too")
+    parser.add_argument("--memory", action="store_true", help="with table: memory and data movement too")
     parser.add_argument("--submitter", default="", help="with mlperf: the submitter's name")
 
 
 def run(args: argparse.Namespace) -> int:
     from emulab.errors import InputError
     from emulab.model.record import read_record, write_text
-    from emulab.report import html, junit, markdown, table, terminal
+    from emulab.report import html, junit, markdown, memory, table, terminal
 
     record = read_record(args.run)
     folder = args.run if args.run.is_dir() else args.run.parent
@@ -42,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
         terminal.print_record(record, console())
         if args.layers:
             terminal.print_layers(record, console())
+        if args.memory:
+            memory.print_tables(record, console())
         return 0
     text = {"markdown": markdown.markdown, "csv": table.csv_text, "junit": junit.junit}[args.format](record)
     if args.output:

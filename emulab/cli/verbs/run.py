@@ -27,6 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--published", default="", metavar="KEY", help="published result that `of: published` refers to"
     )
     parser.add_argument("--layers", action="store_true", help="print the per-layer table")
+    parser.add_argument(
+        "--memory", action="store_true", help="print flash by layer, RAM by tensor, stack, and the data moved"
+    )
     parser.add_argument("--no-cache", action="store_true", help="do not take results of an equal run from the cache")
     parser.add_argument("--no-html", action="store_true", help="write no report.html")
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also write JUnit XML")
