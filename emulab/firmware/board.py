@@ -38,6 +38,7 @@ TIMER_DRIVERS = {
     "mcycle": "timer_mcycle.c",
     "mtime": "timer_mtime.c",
 }
+AUDIO_DRIVERS = {"stm32-sai": "audio_stm32_sai.c"}
 TIMESTAMP_DRIVERS = {"stm32-gpio", "nrf-gpio", "sifive-gpio"}
 
 Word = int
@@ -99,6 +100,18 @@ class TimestampSpec(Schema):
     pin: int = Field(ge=0, lt=32)
 
 
+class AudioSpec(Schema):
+    """The microphone's interface and the DMA channel behind it; ``init`` is written by streaming firmware only."""
+
+    driver: str
+    base: Word
+    dma: Word
+    mux: Word
+    request: int = Field(ge=0, lt=256)
+    irq: int = Field(ge=0)
+    init: list[Step] = Field(default=[])
+
+
 class MtimeSpec(Schema):
     """A CLINT: base address and rate of mtime."""
 
@@ -119,6 +132,7 @@ class FirmwareSpec(Schema):
     uart: UartSpec
     timer: TimerSpec
     timestamp: TimestampSpec | None = None
+    audio: AudioSpec | None = None
     mtime: MtimeSpec | None = None
     plic: PlicSpec | None = None
     caches: bool = Field(default=False, description="turn on the core's own caches (Cortex-M7)")
@@ -137,6 +151,8 @@ class FirmwareSpec(Schema):
         if self.timestamp and self.timestamp.driver not in TIMESTAMP_DRIVERS:
             known = ", ".join(sorted(TIMESTAMP_DRIVERS))
             raise ValueError(f"timestamp driver {self.timestamp.driver!r} is unknown; known: {known}")
+        if self.audio and self.audio.driver not in AUDIO_DRIVERS:
+            raise ValueError(f"audio driver {self.audio.driver!r} is unknown; known: {', '.join(AUDIO_DRIVERS)}")
         if self.timer.driver == "mtime" and self.mtime is None:
             raise ValueError("timer driver 'mtime' needs `mtime: {base, hz}`")
         if self.uart.driver in ("nrf-uart", "nrf-uarte") and (self.uart.tx_pin is None or self.uart.rx_pin is None):
@@ -273,10 +289,24 @@ def config_header(platform: Platform, spec: FirmwareSpec, *, baud: int, extra: d
     return "\n".join(lines)
 
 
-def init_source(spec: FirmwareSpec) -> str:
-    """``emulab_init.c``: the steps of ``board.firmware.init`` as C."""
+def audio_defines(spec: FirmwareSpec) -> dict[str, str]:
+    """Macros of the microphone's driver; none where the board has no microphone."""
+    if spec.audio is None:
+        return {}
+    return {
+        "EMULAB_STREAM_AUDIO": "1",
+        "EMULAB_AUDIO_BASE": _unsigned(spec.audio.base),
+        "EMULAB_AUDIO_DMA": _unsigned(spec.audio.dma),
+        "EMULAB_AUDIO_MUX": _unsigned(spec.audio.mux),
+        "EMULAB_AUDIO_REQUEST": f"{spec.audio.request}u",
+        "EMULAB_AUDIO_IRQ": str(spec.audio.irq),
+    }
+
+
+def init_source(spec: FirmwareSpec, audio: bool = False) -> str:
+    """``emulab_init.c``: the steps of ``board.firmware.init`` as C, and those of the microphone where it is used."""
     body: list[str] = []
-    for step in spec.init:
+    for step in [*spec.init, *(spec.audio.init if audio and spec.audio else [])]:
         if step.set is not None:
             body.append(f"EMULAB_REGISTER({_unsigned(step.set)}) |= {_unsigned(step.mask or 0)};")
         elif step.clear is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import emulab
 from emulab.cache import KeyPart, cache_dir, fetch_or_build
 from emulab.errors import InputError, ToolError
+from emulab.firmware.audio.stream import StreamOptions, StreamPlan, plan_stream, stream_header
 from emulab.firmware.image import Image, load_image
 from emulab.firmware.linking import Link, link_firmware, ram_bytes
 from emulab.firmware.toolchain import CompileJob, compile_all, compile_target, load_toolchain
@@ -50,6 +51,8 @@ class BuildOptions:
     """Stack to reserve, a multiple of 16; None: a quarter more than the static bound, 4096 where there is no bound."""
     constants: str = "auto"
     """Where the model's constants lie: flash, ram (the most read, as many as fit) or auto (as the board asks)."""
+    stream: StreamOptions | None = None
+    """A stream of samples through an audio front end, instead of one input per inference."""
     baud: int | None = None
     name: str = "emulab"
     """What the DUT answers to ``name%``."""
@@ -239,7 +242,7 @@ def _build(
     folder: Path,
 ) -> None:
     """Fill *folder*: firmware.elf, firmware.json and the generated C."""
-    from emulab.firmware.board import config_header, firmware_spec, init_source, memory_regions
+    from emulab.firmware.board import audio_defines, config_header, firmware_spec, init_source, memory_regions
     from emulab.firmware.codegen import generate
 
     spec = firmware_spec(platform)
@@ -256,10 +259,17 @@ def _build(
             f"{generated.output.shape}"
         )
     extra = _dut_defines(platform, options, form, mse)
+    stream = None
+    if options.stream is not None:
+        stream = plan_stream(options.stream, generated.input, generated.output)
+        extra.update({"EMULAB_STREAM": "1", "EMULAB_AUDIO_STEP": f"{stream.step_samples}u", **audio_defines(spec)})
+        (folder / "emulab_frontend.h").write_text(stream_header(options.stream, stream))
     (folder / "emulab_config.h").write_text(config_header(platform, spec, baud=_baud(platform, options), extra=extra))
-    (folder / "emulab_init.c").write_text(init_source(spec))
+    (folder / "emulab_init.c").write_text(init_source(spec, audio=stream is not None))
     log = cache_dir() / "logs" / f"build-{model.stem}-{platform.name}.log"
     jobs = _jobs(platform, options, generated, toolchain, target, folder)
+    if stream is not None:
+        jobs += _stream_jobs(platform, options, stream, folder, jobs[0].include)
     objects = compile_all(toolchain, target, jobs, log)
     linked = link_firmware(
         Link(model, platform, options, toolchain, target, generated, regions, objects, folder / "firmware.elf", log)
@@ -274,7 +284,7 @@ def _build(
         "inputs": [dataclasses.asdict(t) for t in generated.inputs],
         "outputs": [dataclasses.asdict(t) for t in generated.outputs],
         "input_format": form,
-        "input_bytes": _input_bytes(generated, form),
+        "input_bytes": _input_bytes(generated, form) if stream is None else 2 * stream.step_samples,
         "arena_bytes": generated.arena_bytes,
         "arena": [dataclasses.asdict(a) for a in generated.arena.allocations],
         "weight_bytes": generated.weight_bytes,
@@ -321,7 +331,7 @@ def _jobs(
     # our own formatting everywhere: a hosted printf would bring a heap with it
     rename = (("snprintf", "emulab_snprintf"), ("vsnprintf", "emulab_vsnprintf"))
     optimise, small = f"-{options.optimise}", "-Os"
-    include = (folder, RUNTIME, RUNTIME / "port", RUNTIME / "dut", *generated.include_dirs, *headers)
+    include = (folder, RUNTIME, RUNTIME / "port", RUNTIME / "dut", RUNTIME / "audio", *generated.include_dirs, *headers)
 
     def job(source: Path, group: str, flags: tuple[str, ...], define: tuple[tuple[str, str], ...] = ()) -> CompileJob:
         return CompileJob(source, folder / f"__{group}__{source.stem}.o", include, define, flags)
@@ -340,6 +350,21 @@ def _jobs(
     for source in library:
         jobs.append(job(source, "libc", (optimise if source.name in fast else small, "-fno-builtin"), rename))
     return jobs
+
+
+def _stream_jobs(
+    platform: Platform, options: BuildOptions, stream: StreamPlan, folder: Path, include: tuple[Path, ...]
+) -> list[CompileJob]:
+    from emulab.firmware.board import AUDIO_DRIVERS, firmware_spec
+
+    audio = firmware_spec(platform).audio
+    sources = {RUNTIME / "audio" / stream.front_end.source: "kernel", RUNTIME / "audio" / "stream.c": "runtime"}
+    if audio is not None:
+        sources[RUNTIME / "port" / AUDIO_DRIVERS[audio.driver]] = "runtime"
+    return [
+        CompileJob(source, folder / f"__{group}__{source.stem}.o", include, (), (f"-{options.optimise}",))
+        for source, group in sources.items()
+    ]
 
 
 def _load(entry: Path, elf: Path, platform: Platform, options: BuildOptions) -> Firmware:

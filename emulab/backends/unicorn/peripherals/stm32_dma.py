@@ -107,6 +107,40 @@ class Dma(RegisterFile):
             self.value["ISR"] |= 3 << (4 * channel)
         self._update()
 
+    def ahead(self, number: int) -> int:
+        """Transfers of request *number* until its flag of half or end rises; 0 where no channel waits for it."""
+        channel = self._channel(number)
+        if channel is None:
+            return 0
+        half, done = self.value[f"CNDTR{channel}"] // 2, self._done[channel]
+        return half - done if done < half else self._remaining[channel]
+
+    def feed(self, number: int, data: bytes) -> None:
+        """As many transfers of request *number*, from its peripheral to memory, as *data* has; up to the next flag.
+
+        The same as single requests, for a peripheral that knows what comes.
+        """
+        channel = self._channel(number)
+        if channel is None:
+            return
+        control = self.value[f"CCR{channel}"]
+        size = 1 << (control >> 10 & 3)
+        at = self.value[f"CMAR{channel}"] + (self._done[channel] * size if control & MINC else 0)
+        self.machine.poke(at, data if control & MINC else data[-size:])
+        self.advance(channel, len(data) // size)
+        if not self._remaining[channel] and control & CIRC:
+            self._remaining[channel], self._done[channel] = self.value[f"CNDTR{channel}"], 0
+
+    def _channel(self, number: int) -> int | None:
+        """The channel that waits for request *number*."""
+        mux, first = self.parameters.get("mux", ""), int(self.parameters.get("mux_channel", 0))
+        for channel in range(self.channels):
+            if self.value[f"CCR{channel}"] & EN and self._remaining[channel]:
+                chosen = self.machine.register_value(mux, f"C{first + channel}") & 0xFF if mux else number
+                if chosen == number:
+                    return channel
+        return None
+
     def _transfer(self, channel: int) -> None:
         control = self.value[f"CCR{channel}"]
         peripheral_size, memory_size = 1 << (control >> 8 & 3), 1 << (control >> 10 & 3)

@@ -9,6 +9,9 @@
 #include <string.h>
 
 #include "port.h"
+#ifdef EMULAB_STREAM
+#include "stream.h"
+#endif
 
 #define COMMAND_BYTES 80
 #define BYTES_PER_LINE 8
@@ -170,6 +173,9 @@ static void help(void)
     dut_print("infer N [W]     : W warm-ups (10), then N timed inferences\r\n");
     dut_print("results         : the last output\r\n");
     dut_print("output          : the last output, bytes of the tensor\r\n");
+#ifdef EMULAB_STREAM
+    dut_print("start, stop     : listen to the microphone; scores and detections\r\n");
+#endif
 }
 
 static void execute(char *text)
@@ -192,6 +198,12 @@ static void execute(char *text)
         dut_output();
     else if (!strcmp(name, "help"))
         help();
+#ifdef EMULAB_STREAM
+    else if (!strcmp(name, "start"))
+        stream_start();
+    else if (!strcmp(name, "stop"))
+        stream_stop();
+#endif
     else
         dut_print("e-[Unknown command: %s]\r\n", name);
     dut_print("m-ready\r\n");

@@ -12,7 +12,10 @@
 #include "model.h"
 #include "port.h"
 
-#if defined(EMULAB_DUT_INPUT_FLOAT32)
+#ifdef EMULAB_STREAM /* the host sends a step of samples */
+#include "stream.h"
+#define SENT_BYTES (2 * EMULAB_AUDIO_STEP)
+#elif defined(EMULAB_DUT_INPUT_FLOAT32)
 #define SENT_BYTES (4 * EMULAB_MODEL_INPUT_ELEMENTS)
 #elif defined(EMULAB_DUT_INPUT_UINT8)
 #define SENT_BYTES EMULAB_MODEL_INPUT_ELEMENTS
@@ -39,9 +42,11 @@ static void prepare(void) {}
 #endif
 
 /* The model's input memory is reused during an inference, so it is filled before each. */
-static void fill_input(void)
+static void run_once(void)
 {
-#if defined(EMULAB_DUT_INPUT_FLOAT32) && !EMULAB_MODEL_INPUT_IS_FLOAT
+#if defined(EMULAB_STREAM)
+    stream_step((const int16_t *)(const void *)dut_input);
+#elif defined(EMULAB_DUT_INPUT_FLOAT32) && !EMULAB_MODEL_INPUT_IS_FLOAT
     memcpy(emulab_model_input(), quantised, sizeof quantised);
 #elif defined(EMULAB_DUT_INPUT_UINT8)
     /* value - 128 in two's complement is the top bit inverted: four pixels per word */
@@ -54,13 +59,15 @@ static void fill_input(void)
 #else
     memcpy(emulab_model_input(), dut_input, SENT_BYTES);
 #endif
+#ifndef EMULAB_STREAM
+    emulab_model_run();
+#endif
 }
 
 static void run(uint32_t times)
 {
     for (; times; times--) {
-        fill_input();
-        emulab_model_run();
+        run_once();
         emulab_timer_ticks(); /* the counter may wrap in a window, not in an inference */
     }
 }

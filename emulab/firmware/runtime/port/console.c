@@ -2,6 +2,13 @@
  * The console: received bytes in a ring filled by the UART interrupt, sleep while it is empty, blocking output. */
 #include "port.h"
 
+#ifdef EMULAB_STREAM_AUDIO
+#include "stream.h"
+#else /* nothing to do beside the console */
+static int stream_service(void) { return 0; }
+static int stream_due(void) { return 0; }
+#endif
+
 #define RING 256u /* more than two commands of the host's 80 bytes */
 
 static volatile uint8_t ring[RING];
@@ -25,10 +32,12 @@ void emulab_console_received(uint8_t byte)
 uint8_t emulab_console_read(void)
 {
     while (head == tail) {
+        if (stream_service())
+            continue;
 #ifdef EMULAB_UART_IRQ
-        /* checked with interrupts off, so that the byte cannot slip in between the check and the sleep */
+        /* checked with interrupts off, so that the byte (or the samples) cannot slip in between the check and the sleep */
         uint32_t state = emulab_core_lock();
-        if (head == tail)
+        if (head == tail && !stream_due())
             emulab_core_sleep();
         emulab_core_unlock(state);
 #else

@@ -63,6 +63,10 @@ __attribute__((used)) void emulab_uart_interrupt(void)
     emulab_uart_service();
 }
 
+#ifdef EMULAB_AUDIO_IRQ
+void emulab_audio_interrupt(void);
+#endif
+
 static void unexpected(void)
 {
     uint32_t number;
@@ -86,6 +90,9 @@ __attribute__((section(".vectors"), used)) const vector emulab_vectors[16 + EMUL
 #endif
 #ifdef EMULAB_UART_IRQ
     [16 + EMULAB_UART_IRQ] = emulab_uart_interrupt,
+#endif
+#ifdef EMULAB_AUDIO_IRQ
+    [16 + EMULAB_AUDIO_IRQ] = emulab_audio_interrupt,
 #endif
 };
 
@@ -124,6 +131,9 @@ void emulab_core_start_interrupts(void)
 #endif
 #ifdef EMULAB_UART_IRQ
     EMULAB_REGISTER(NVIC_ISER + 4 * (EMULAB_UART_IRQ / 32)) = 1u << EMULAB_UART_IRQ % 32;
+#endif
+#ifdef EMULAB_AUDIO_IRQ
+    EMULAB_REGISTER(NVIC_ISER + 4 * (EMULAB_AUDIO_IRQ / 32)) = 1u << EMULAB_AUDIO_IRQ % 32;
 #endif
     __asm__ volatile("cpsie i" ::: "memory");
 }
