@@ -48,7 +48,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def add_bench(parser: argparse.ArgumentParser) -> None:
-    """Options of the hardware backend."""
+    """Options of the backends."""
     bench = parser.add_argument_group("real boards (--backend hardware)")
     bench.add_argument(
         "--serial",
@@ -67,12 +67,15 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
         "--interface-board", action="store_true", help="the console is that of an MLPerf interface board"
     )
     bench.add_argument("--record", type=Path, metavar="DIR", help="keep the session as a recording that replay reads")
-    bench.add_argument("--renode", metavar="PATH", help="the Renode to use (default: $RENODE, renode-run, PATH)")
-    bench.add_argument("--keep-resc", action="store_true", help="leave the Renode script in the run folder")
     bench.add_argument("--allow-commands", action="store_true", help="let the scenario's own commands run")
+    emulators = parser.add_argument_group("emulators (--backend qemu, renode)")
+    emulators.add_argument("--qemu", metavar="DIR", help="folder of the QEMU to use (default: $EMULAB_QEMU, PATH)")
+    emulators.add_argument("--renode", metavar="PATH", help="the Renode to use (default: $RENODE, PATH, renode-run)")
+    emulators.add_argument("--keep-resc", action="store_true", help="leave the Renode script in the run folder")
 
 
 def bench_options(args: argparse.Namespace) -> dict[str, object]:
     """What of the bench options was given."""
-    names = ("serial", "power", "flash", "baud", "interface_board", "record", "renode", "keep_resc", "allow_commands")
+    names = ("serial", "power", "flash", "baud", "interface_board", "record", "allow_commands")
+    names += ("qemu", "renode", "keep_resc")
     return {name: getattr(args, name) for name in names if getattr(args, name)}

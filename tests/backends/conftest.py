@@ -1,6 +1,6 @@
-"""Makes the scripted DUT of the protocol's tests importable."""
+"""Makes the scripted DUT of the protocol's tests, and the skips of this folder, importable."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "dut"))
+sys.path[:0] = [str(Path(__file__).parent.parent / "dut"), str(Path(__file__).parent)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,16 +28,22 @@ class QemuBackend:
     UARTs), ``cpu``, ``memory`` (``-m``), ``bios`` (``-bios``),
     ``icount_shift`` (2^N ns per instruction), ``sleep`` (false: time asleep passes at
     once), ``kernel`` (false: load segments instead of passing the ELF with ``-kernel``).
+
+    QEMU is looked for in the folder after ``--backend qemu:`` or ``--qemu``, in ``$EMULAB_QEMU``, and on the PATH.
     """
 
     name = "qemu"
     capabilities: frozenset[Capability] = frozenset({"console", "virtual-time", "profile", "cycles", "memory-accesses"})
 
     def available(self) -> Availability:
+        return self.available_at("")
+
+    def available_at(self, location: str) -> Availability:
+        """Whether QEMU is in the folder *location*, or where it is looked for without one."""
         found, missing = [], []
         for arch in install.PROGRAMS:
             try:
-                qemu = install.find(arch)
+                qemu = install.find(arch, location)
                 found.append(f"{qemu.version_text} ({arch})")
             except ToolError as error:
                 missing.append(str(error))
@@ -49,7 +56,8 @@ class QemuBackend:
         except ToolError as error:
             return Availability(False, ", ".join(found), str(error), "pip install ziglang")
         hint = install.how_to_install() if missing else ""
-        return Availability(True, ", ".join(found), "; ".join(missing), hint)
+        origin = ", $EMULAB_QEMU" if os.environ.get("EMULAB_QEMU") and not location else ""
+        return Availability(True, ", ".join(found) + origin, "; ".join(missing), hint)
 
     def fidelity(self, platform: Platform) -> Literal["board", "core"] | None:
         mapping = platform.backends.get(self.name)
@@ -90,9 +98,15 @@ class QemuBackend:
                 f"valid keys: {', '.join(sorted(_OPTIONS))}"
             )
         try:
-            qemu = install.find(machines.arch_of(machine))
+            qemu = install.find(machines.arch_of(machine), options.argument or str(options.extra.get("qemu") or ""))
         except ToolError as error:
             raise BackendUnavailable(self.name, str(error), install.how_to_install()) from None
+        needed = mapping.machine.partition(",")[0]
+        if needed not in qemu.machines():
+            raise BackendUnavailable(
+                self.name,
+                f"QEMU {qemu.version_text} has no machine {needed!r}; for another QEMU give --qemu DIR or set $EMULAB_QEMU",
+            )
         image.check_fits(machine)
         return _open(platform, machine, mapping, image, options, qemu)
 

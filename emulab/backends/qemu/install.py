@@ -40,33 +40,44 @@ class Qemu:
         """Version of the plugin interface to build the probe for; later versions still accept 4."""
         return next(api for first, api in _INTERFACES if self.version[:2] >= first)
 
+    def machines(self) -> frozenset[str]:
+        """Names of the machines this QEMU has. ToolError where it does not tell."""
+        return _machines(str(self.path), self.path.stat().st_mtime_ns)
 
-def program(arch: Arch) -> str:
-    """Path or name of QEMU for *arch*; ``$EMULAB_QEMU`` names a folder that is looked into first."""
-    folder = os.environ.get("EMULAB_QEMU", "")
-    if folder:
-        candidate = Path(folder) / PROGRAMS[arch]
-        if candidate.is_file():
-            return str(candidate)
-        raise ToolError(
-            f"$EMULAB_QEMU: {candidate} does not exist; unset it or name the folder that holds {PROGRAMS[arch]}"
-        )
+
+def program(arch: Arch, folder: str = "") -> str:
+    """Path of QEMU for *arch*: in *folder* (``--qemu``), else in ``$EMULAB_QEMU``, else on the PATH; empty if none."""
+    for given, origin in ((folder, "--qemu"), (os.environ.get("EMULAB_QEMU", ""), "$EMULAB_QEMU")):
+        if given:
+            candidate = Path(given).expanduser() / PROGRAMS[arch]
+            if candidate.is_file():
+                return str(candidate.resolve())
+            raise ToolError(
+                f"{origin}: {candidate} does not exist; name the folder that holds {PROGRAMS[arch]}, or leave it out"
+            )
     return shutil.which(PROGRAMS[arch]) or ""
 
 
-def find(arch: Arch) -> Qemu:
+def find(arch: Arch, folder: str = "") -> Qemu:
     """QEMU for *arch*. ToolError where it is missing, does not start or is too old."""
-    path = program(arch)
+    path = program(arch, folder)
     if not path:
         raise ToolError(f"{PROGRAMS[arch]} is not on the PATH")
     return _identify(path, Path(path).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _identify(path: str, changed_ns: int) -> Qemu:
+def _machines(path: str, changed_ns: int) -> frozenset[str]:
+    done = _run(path, "-machine", "help")
+    if done.returncode:
+        raise ToolError(f"{path} -machine help failed: {(done.stderr or done.stdout).strip()[:120]}")
+    return frozenset(line.split()[0] for line in done.stdout.splitlines()[1:] if line.strip())
+
+
+def _run(path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(
-            [path, "--version"],
+        return subprocess.run(
+            [path, *arguments],
             capture_output=True,
             text=True,
             timeout=_VERSION_LIMIT_S,
@@ -75,6 +86,11 @@ def _identify(path: str, changed_ns: int) -> Qemu:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolError(f"{path} does not start: {error}") from None
+
+
+@lru_cache(maxsize=8)
+def _identify(path: str, changed_ns: int) -> Qemu:
+    done = _run(path, "--version")
     match = re.search(r"version (\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
     if done.returncode or not match:
         said = (done.stderr or done.stdout).strip().splitlines()

@@ -27,8 +27,12 @@ class RenodeBackend:
     capabilities: frozenset[Capability] = frozenset({"console", "virtual-time", "cycles"})
 
     def available(self) -> Availability:
+        return self.available_at("")
+
+    def available_at(self, location: str) -> Availability:
+        """Whether *location* (or, without one, what is found) starts a Renode that is new enough."""
         try:
-            version = install.version_of(install.find())
+            version = install.version_of(install.find(location))
         except ToolError as error:
             return Availability(False, "", str(error), install.HOW_TO_INSTALL)
         return Availability(True, ".".join(map(str, version)))

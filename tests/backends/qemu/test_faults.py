@@ -75,11 +75,27 @@ def test_emulator_that_refuses_to_start(
 ) -> None:
     script(
         tmp_path,
-        'case "$1" in --version) echo QEMU emulator version 7.2.0;; *) echo no such machine >&2; exit 1;; esac',
+        'case "$*" in --version) echo QEMU emulator version 7.2.0;; "-machine help") echo Supported; echo mps2-an386;; '
+        "*) echo no such machine >&2; exit 1;; esac",
     )
     monkeypatch.setenv("EMULAB_QEMU", str(tmp_path))
     with pytest.raises(ToolError, match="QEMU did not start: no such machine"):
         qemu.open(mps2, behaviours, SessionOptions())
+
+
+def test_machine_that_this_qemu_lacks(tmp_path: Path, qemu: Any, mps2: Platform, behaviours: Any) -> None:
+    script(tmp_path, 'case "$1" in --version) echo QEMU emulator version 7.2.0;; *) echo Supported; echo virt;; esac')
+    with pytest.raises(BackendUnavailable, match=r"QEMU 7\.2\.0 has no machine 'mps2-an386'; .* --qemu DIR"):
+        qemu.open(mps2, behaviours, SessionOptions(extra={"qemu": str(tmp_path)}))
+
+
+def test_another_qemu_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(tmp_path, "echo QEMU emulator version 9.1.0")
+    backend = load_backend("qemu")
+    assert backend.available_at(str(tmp_path)).version == "9.1.0 (arm), 9.1.0 (riscv)"
+    assert "--qemu: /nonexistent/qemu-system-arm does not exist" in backend.available_at("/nonexistent").reason
+    monkeypatch.setenv("EMULAB_QEMU", str(tmp_path))
+    assert backend.available().version == "9.1.0 (arm), 9.1.0 (riscv), $EMULAB_QEMU"
 
 
 def test_compiler_that_is_missing(
