@@ -1,7 +1,8 @@
 """Backend ``hardware``: a real board on a serial port, flashed if asked for, with a power monitor if there is one.
 
-Options (command line): ``serial`` (device, socket:// or rfc2217:// URL, rtt: or semihosting:), ``flash`` (LOADER[:PROBE]), ``power``
-(MONITOR[:ADDRESS] with ``,key=value``: ``voltage_v``, ``pin``, ``mode=ampere``), ``record`` (folder),
+Options (command line): ``serial`` (device, socket:// or rfc2217:// URL, rtt: or semihosting:), ``flash``
+(LOADER[:PROBE]), ``flash_retries``, ``power`` (MONITOR[:ADDRESS] with ``,key=value``: ``voltage_v``, ``pin``,
+``mode=ampere``), ``record`` (folder),
 ``interface_board`` (true). ``--backend hardware:PORT`` is short for ``--serial PORT``.
 """
 
@@ -18,7 +19,7 @@ from emulab.backends.recorder import RecordingConsole, write_recording
 from emulab.errors import EmulabError, InputError, ToolError
 from emulab.lab.capture import Capture
 from emulab.lab.consoles import LabConsole, open_console
-from emulab.lab.flash import FlashJob, open_loader
+from emulab.lab.flash import FlashJob, flash_with_retries, open_loader
 from emulab.lab.power import MonitorOptions, PowerMonitor, open_monitor
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ class HardwareBackend:
                 meter = HardwarePowerMeter(monitor, given.voltage_v)
             if extra.get("flash"):
                 assert image is not None, "needs_image said so"
-                notes.append(flash_image(platform, image, str(extra["flash"])))
+                notes += flash_image(platform, image, str(extra["flash"]), int(extra.get("flash_retries") or 0))
             else:
                 notes.append("the board was not flashed: what it runs is taken on trust (give --flash)")
             baud = int(extra.get("baud") or options.baud or platform.board.console.baud)
@@ -292,12 +293,18 @@ def rtt_block(image: Image | None) -> int | None:
     return None if symbol is None else int(symbol.address)
 
 
-def flash_image(platform: Platform, image: Image, spec: str) -> str:
-    """Flash *image* with the loader of *spec* (``NAME[:PROBE]``), after checking that it fits the platform."""
+def flash_image(platform: Platform, image: Image, spec: str, retries: int = 0) -> list[str]:
+    """Flash *image* with the loader of *spec* (``NAME[:PROBE]``), after checking that it fits the platform.
+
+    What is interrupted or not verified is tried again up to *retries* times. Gives lines for the record.
+    """
+    if retries < 0:
+        raise InputError(f"--flash-retries {retries}: expected 0 or more")
     name, probe, _ = split_spec(spec)
     loader = open_loader(name)
     image.check_fits(platform)
     mapping = platform.backends.get("hardware")
     options = {key: str(value) for key, value in (mapping.options if mapping else {}).items()}
     base = image.segments[0][0] if image.format == "bin" and image.segments else None
-    return loader.flash(FlashJob(Path(image.path), image.format, base, probe, options))
+    job = FlashJob(Path(image.path), image.format, base, probe, options)
+    return flash_with_retries(loader, job, name, retries)

@@ -62,6 +62,12 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     bench.add_argument(
         "--flash", metavar="LOADER", help="flash loader: pyocd, openocd, stm32cubeprogrammer, jlink, ..."
     )
+    bench.add_argument(
+        "--flash-retries",
+        type=int,
+        metavar="N",
+        help="flash again, up to N times, what was interrupted or not verified",
+    )
     bench.add_argument("--baud", type=int, metavar="N", help="speed of the console (default: the platform's)")
     bench.add_argument(
         "--interface-board", action="store_true", help="the console is that of an MLPerf interface board"
@@ -76,6 +82,15 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
 
 def bench_options(args: argparse.Namespace) -> dict[str, object]:
     """What of the bench options was given."""
-    names = ("serial", "power", "flash", "baud", "interface_board", "record", "allow_commands")
+    names: tuple[str, ...] = (
+        "serial",
+        "power",
+        "flash",
+        "flash_retries",
+        "baud",
+        "interface_board",
+        "record",
+        "allow_commands",
+    )
     names += ("qemu", "renode", "keep_resc")
     return {name: getattr(args, name) for name in names if getattr(args, name)}

@@ -75,7 +75,7 @@ def test_every_program_must_verify_and_may_fail(tool, tmp_path, name, program, g
     with pytest.raises(ToolError, match="not verified"):
         loader.flash(job(tmp_path, options=options))
     tool(program, "Info : something\nError: no device found\nmore", code=1)
-    with pytest.raises(ToolError, match=r"failed \(1\): Error: no device found; run again to retry"):
+    with pytest.raises(ToolError, match=r"failed \(1\): Error: no device found; run again, or give --flash-retries N"):
         loader.flash(job(tmp_path, options=options))
 
 

@@ -17,6 +17,7 @@ from emulab.errors import BackendUnavailable, InputError, ToolError
 from emulab.plugins import Registry
 
 LIMIT_S = 180.0
+AGAIN = "run again, or give --flash-retries N"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,26 @@ def open_loader(name: str) -> FlashLoader:
     return loader
 
 
+def flash_with_retries(loader: FlashLoader, job: FlashJob, name: str, retries: int = 0) -> list[str]:
+    """Flash *job*; where that is interrupted or not verified, again up to *retries* times. Lines for the record.
+
+    Raises what the last attempt did. Wrong input and a missing tool are not tried again.
+    """
+    said: list[str] = []
+    for attempt in range(retries + 1):
+        try:
+            return [*said, loader.flash(job)]
+        except BackendUnavailable:
+            raise
+        except KeyboardInterrupt:
+            raise ToolError(f"--flash {name}: interrupted; the board's flash is not whole: {AGAIN}") from None
+        except ToolError as error:
+            if attempt == retries:
+                raise ToolError(f"{error} (tried {attempt + 1} times)" if attempt else str(error)) from None
+            said.append(f"flashed again, attempt {attempt + 2} of {retries + 1}: {error}")
+    raise AssertionError("at least one attempt returns or raises")
+
+
 def find_program(names: Sequence[str], loader: str, how_to_install: str) -> str:
     """Path of the first program of *names* that is installed. BackendUnavailable otherwise."""
     for name in names:
@@ -99,23 +120,31 @@ def run_program(command: Sequence[str], loader: str, limit_s: float = LIMIT_S, s
     except subprocess.TimeoutExpired:
         raise ToolError(
             f"--flash {loader}: no end after {limit_s:g} s; flashing was interrupted, the board's flash is not whole: "
-            "check the cable and run again"
+            f"check the cable and {AGAIN}"
         ) from None
     except OSError as error:
         raise ToolError(f"--flash {loader}: {command[0]} cannot be run: {error}") from None
-    if done.returncode:
+    if done.returncode < 0:
         raise ToolError(
-            f"--flash {loader}: failed ({done.returncode}): {telling_line(done.stdout)}; run again to retry"
+            f"--flash {loader}: ended by signal {-done.returncode}; flashing was interrupted, the board's flash is not "
+            f"whole: {AGAIN}"
         )
+    if done.returncode:
+        raise ToolError(f"--flash {loader}: failed ({done.returncode}): {telling_line(done.stdout)}; {AGAIN}")
     return done.stdout
 
 
 def telling_line(output: str) -> str:
-    """The line of a program's output that says what went wrong: the first with an error word, else the last."""
+    """The line of a program's output that says what went wrong: the first with an error word, else the last.
+
+    Notes and warnings are passed over, and a line that says error goes before one that says that something failed.
+    """
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    for line in lines:
-        if any(word in line.lower() for word in ("error", "fail", "cannot", "no device", "not found", "unable")):
-            return line[:200]
+    grave = [line for line in lines if not line.lower().startswith(("note", "warning", "info"))]
+    for words in (("error",), ("fail", "cannot", "no device", "not found", "unable")):
+        for line in grave:
+            if any(word in line.lower() for word in words):
+                return line[:200]
     return lines[-1][:200] if lines else "it said nothing"
 
 
@@ -124,5 +153,5 @@ def require_line(output: str, words: Sequence[str], loader: str) -> None:
     if not any(word.lower() in output.lower() for word in words):
         raise ToolError(
             f"--flash {loader}: the write was not verified ({telling_line(output)}); "
-            "the flash may not be whole: run again"
+            f"the flash may not be whole: {AGAIN}"
         )

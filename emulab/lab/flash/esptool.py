@@ -17,9 +17,12 @@ class EspTool:
             raise InputError(f"--flash esptool: {job.image}: expected a BIN (make one with: esptool elf2image)")
         if importlib.util.find_spec("esptool") is None:
             raise BackendUnavailable("esptool", "esptool is not installed", "pip install esptool")
+        from importlib.metadata import version
+
         port = ["--port", job.probe] if job.probe else []
         base = 0x10000 if job.base is None else job.base
-        command = [sys.executable, "-m", "esptool", *port, "write_flash", f"{base:#x}", str(job.image)]
+        verb = "write_flash" if int(version("esptool").partition(".")[0]) < 5 else "write-flash"
+        command = [sys.executable, "-m", "esptool", *port, verb, f"{base:#x}", str(job.image)]
         output = run_program(command, "esptool")
         require_line(output, ["Hash of data verified"], "esptool")
         return f"flashed and verified {job.image.name} with esptool at {base:#x}"

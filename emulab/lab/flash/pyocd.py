@@ -7,7 +7,7 @@ from typing import Any
 
 from emulab.errors import ToolError
 from emulab.lab.debug_probe import choose_probe, probe_errors
-from emulab.lab.flash.base import FlashJob
+from emulab.lab.flash.base import AGAIN, FlashJob
 
 
 class PyOcd:
@@ -18,14 +18,14 @@ class PyOcd:
         session = choose_probe("--flash pyocd", target, job.probe)
         from pyocd.flash.file_programmer import FileProgrammer
 
-        with probe_errors("--flash pyocd", "the flash may not be whole: run again, or give --flash-retries"), session:
+        with probe_errors("--flash pyocd", f"the flash may not be whole: {AGAIN}"), session:
             arguments: dict[str, Any] = {"file_format": "bin", "base_address": job.base} if job.format == "bin" else {}
             FileProgrammer(session, progress=lambda fraction: None).program(str(job.image), **arguments)
             differing = self._verify(session, job)
             if differing is not None:
                 raise ToolError(
                     f"--flash pyocd: the flash differs from the image at {differing:#x}; "
-                    "the write was not whole: run again, or give --flash-retries"
+                    f"the write was not whole: {AGAIN}"
                 )
             session.target.reset()
         return f"flashed and verified {job.image.name} with pyOCD ({target})"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from emulab.errors import InputError, ToolError
-from emulab.lab.flash.base import FlashJob
+from emulab.lab.flash.base import AGAIN, FlashJob
 
 MAGIC = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
 PAYLOAD = 256
@@ -76,9 +76,7 @@ class Uf2:
         except OSError as error:
             # Some boot loaders leave before the file is closed: then the drive is gone, which is the proof looked for.
             if info.exists():
-                raise ToolError(
-                    f"--flash uf2: {drive}: the write failed ({error.strerror}); run again to retry"
-                ) from None
+                raise ToolError(f"--flash uf2: {drive}: the write failed ({error.strerror}); {AGAIN}") from None
         deadline = time.monotonic() + GONE_S
         while info.exists():
             if time.monotonic() > deadline:
