@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, LOG_LIMIT = 1 << 20, WAKE_NS = 300000, TAKE_NS = 1000000000 };
+enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, LOG_LIMIT = 1 << 20, WAKE_NS = 300000, REPEAT_NS = 10000000, TAKE_NS = 1000000000 };
 
 static int events_fd = -1, control_fd = -1, input_fd = -1, wake_fd = -1, log_fd = -1;
 static off_t log_read;
@@ -97,17 +97,17 @@ static int priced;
 
 /* Put the next byte on the line and wait until QEMU's main loop has taken it: it gives the byte to the UART before it lets
  * the vCPU touch a device again. A main loop that sleeps does not notice that the firmware has switched the receiver on; an
- * empty line for the monitor makes it look again. */
+ * empty line for the monitor makes it look again, and one more where it looked too early. */
 static void deliver(void) {
     uint8_t byte = queue[queue_head++];
-    uint64_t start = now_ns();
-    int left = 1, woken = 0;
+    uint64_t start = now_ns(), wake_at = start + WAKE_NS;
+    int left = 1;
     chunk_left--, delivered++, polls = 0;
     if (write(input_fd, &byte, 1) != 1) return;
     while (!ioctl(input_fd, FIONREAD, &left) && left > 0) {
-        uint64_t waited = now_ns() - start;
-        if (waited > TAKE_NS) return;
-        if (waited > WAKE_NS && !woken) woken = write(wake_fd, "\n", 1) == 1;
+        uint64_t now = now_ns();
+        if (now - start > TAKE_NS) return;
+        if (now > wake_at) wake_at = write(wake_fd, "\n", 1) == 1 ? now + REPEAT_NS : now + WAKE_NS;
         nanosleep(&(struct timespec){.tv_nsec = 1000}, NULL);
     }
 }
