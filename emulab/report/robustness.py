@@ -61,15 +61,15 @@ class Robustness:
 
 
 def level_text(kind: str, level: float) -> str:
-    """``snr_db, 10`` -> ``noise, SNR 10 dB``."""
+    """``snr_db, 10`` -> ``SNR 10 dB``."""
     shown = {
         "snr_db": f"SNR {level:g} dB",
-        "gain": f"x {level:g}",
-        "offset": f"{level * 100:+g} % of half the range",
-        "dropout": f"{level * 100:g} % of time steps",
-        "bits": f"{level:g} bit",
+        "gain": f"gain x {level:g}",
+        "offset": f"offset {level * 100:+g} % of half the range",
+        "dropout": f"{level * 100:g} % of time steps lost",
+        "bits": f"{level:g}-bit sensor",
     }
-    return f"{NAMES.get(kind, kind)}, {shown.get(kind, f'{level:g}')}"
+    return shown.get(kind, f"{kind} {level:g}")
 
 
 def reports(record: RunRecord) -> dict[str, dict[str, Any]]:
@@ -130,12 +130,17 @@ def print_table(found: Robustness, console: Console) -> None:
 
 
 def short_note(found: Robustness) -> str:
-    """What the marks mean, with how many levels fall short."""
+    """At which levels each model falls short of what the task asks for."""
     if found.target is None:
         return ""
-    short = [name for name, cells in found.rows[1:] if cells and cells[0] is not None and cells[0].short]
-    said = f"; {found.models[0]} falls below the {found.target:.0%} the task asks for".replace("%", " %")
-    return f"{said} at: {'; '.join(short)}" if short else f"{said} at none of these"
+    short: dict[str, list[str]] = {}
+    for name, cells in found.rows:
+        for model, cell in zip(found.models, cells, strict=True):
+            if cell is not None and cell.short:
+                short.setdefault(model, []).append(name)
+    asked = f"below the {found.target * 100:g} % the task asks for"
+    said = "; ".join(f"{model} at {', '.join(names)}" for model, names in short.items())
+    return f"; {asked}: {said or 'none'}"
 
 
 def markdown_lines(found: Robustness) -> list[str]:
