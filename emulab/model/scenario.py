@@ -14,6 +14,7 @@ from emulab.errors import InputError
 from emulab.model.base import Schema, validate
 from emulab.model.dutycycle import DutyCycle
 from emulab.model.platform import deep_merge, read_yaml, search_path
+from emulab.model.streaming import Stream
 
 
 class Dataset(Schema):
@@ -61,6 +62,7 @@ class Workload(Schema):
     labels: list[str] = []
     dataset: Dataset | None = None
     quality: QualityTarget | None = None
+    stream: Stream | None = Field(default=None, description="task streaming: sound in, detections out")
     golden_recorded: dict[str, float] = Field(
         default={},
         description="figures from the model card, used (and marked `recorded`) where the host cannot run the model",

@@ -44,7 +44,11 @@ def show(metric: str, quantity: Quantity) -> str:
     value = quantity.value
     if value is None:
         return "–"
-    if metric.startswith(("accuracy", "agreement", "stall_share")):
+    if metric == "false_accepts_per_s":
+        return f"{value * 3600:.4g} / h"
+    if metric == "real_time_margin":
+        return f"{value:.3g} x"
+    if metric.startswith(("accuracy", "agreement", "stall_share", "busy_share", "false_reject_rate")):
         return f"{value * 100:.1f} %"
     if metric.startswith("auc"):
         return f"{value:.3f}"

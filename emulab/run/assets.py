@@ -56,6 +56,18 @@ ASSETS: dict[str, Asset] = {
 }
 
 
+SHORT_WAV = "mlperf-tiny/eval/sww01/short_wav_easy10s.wav"
+ASSETS[SHORT_WAV] = Asset(
+    SHORT_WAV,
+    "streaming_wakeword/short_wav_easy10s.wav",
+    "741ab419e46087ce1b738b23ca12c0633e796234f81673c7554629c38a4b708a",
+    "CC-BY-4.0 (Speech Commands; MUSAN)",
+)
+
+PACKAGES = {"pymicro_wakeword": "pip install 'emulab[wake-word]' (pymicro-wakeword)"}
+"""How to get a package that a scenario takes a file from."""
+
+
 def pulled_folder() -> Path:
     """Folder that ``emulab assets pull`` fills."""
     from emulab.cache import cache_dir
@@ -75,7 +87,12 @@ def find(path: str) -> Path | None:
 
 
 def resolve(path: str, base: Path, what: str) -> Path:
-    """Resolve a path of a scenario file: ``asset:PATH``, absolute, or relative to *base*. InputError when absent."""
+    """Resolve a path of a scenario file; InputError when absent.
+
+    ``asset:PATH``, ``package:NAME/PATH`` (a file of an installed Python package), absolute, or relative to *base*.
+    """
+    if path.startswith("package:"):
+        return _in_package(path.removeprefix("package:"), what)
     if path.startswith("asset:"):
         name = path.removeprefix("asset:")
         found = find(name)
@@ -90,6 +107,24 @@ def resolve(path: str, base: Path, what: str) -> Path:
     file = Path(path) if Path(path).is_absolute() else base / path
     if not file.exists():
         raise InputError(f"{what}: {file}: no such file")
+    return file
+
+
+def _in_package(path: str, what: str) -> Path:
+    """A file of an installed package, which is not imported for it."""
+    from importlib.util import find_spec
+
+    name, _, rest = path.partition("/")
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
+        hint = PACKAGES.get(name, f"pip install {name}")
+        raise InputError(f"{what}: the package {name!r} is not installed; install it with: {hint}")
+    file = Path(next(iter(spec.submodule_search_locations))) / rest
+    if ".." in Path(rest).parts or not file.is_file():
+        raise InputError(f"{what}: the package {name!r} has no file {rest!r}")
     return file
 
 

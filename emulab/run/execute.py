@@ -27,6 +27,7 @@ from emulab.run.measure import measure
 from emulab.run.memory import memory
 from emulab.run.plan import Job
 from emulab.run.robustness import robustness_of
+from emulab.run.streaming import add_stream, step_inputs, stream_measure, stream_options
 from emulab.run.windows import Plan, windows
 
 if TYPE_CHECKING:
@@ -121,12 +122,13 @@ def _measurement(
     if needed:
         step("firmware")
         built = _fitting(loaded, build_platform, options)
+    stream = scenario.workload.stream
     plan = Plan(
         platform=platform,
         build_platform=build_platform,
         image=built.image,
-        measure=scenario.measure,
-        inputs=inputs.performance_inputs(None),
+        measure=scenario.measure if stream is None else stream_measure(scenario.measure),
+        inputs=inputs.performance_inputs(None) if stream is None else step_inputs(loaded, built.firmware),
         samples=inputs.samples,
         layers=() if built.firmware is None else built.firmware.layers,
         expected_model=scenario.workload.mlperf_id,
@@ -165,6 +167,8 @@ def _measurement(
             "firmware_sha256": known.get("firmware_sha256", "") if built.image is None else built.image.sha256,
         }
     )
+    if stream is not None and built.firmware is not None and model is not None:
+        result = add_stream(loaded, platform, backend, built.firmware, model, result, folder, step)
     hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}
     hashes["scenario"] = hashlib.sha256(json.dumps(loaded.data, sort_keys=True, default=str).encode()).hexdigest()
     if result.firmware_sha256:
@@ -240,6 +244,8 @@ def _build_options(loaded: LoadedScenario) -> Any:
     scenario = loaded.scenario
     mode = "energy" if scenario.measure.modes == ["energy"] else "performance"
     given = {"model_id": scenario.workload.mlperf_id or scenario.workload.name, "mode": mode, **scenario.build}
+    if scenario.workload.stream is not None:
+        given["stream"] = stream_options(scenario.workload.stream)
     try:
         return BuildOptions(**given)
     except TypeError as error:
