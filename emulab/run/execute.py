@@ -108,8 +108,10 @@ def _measurement(
     backend = load_backend(job.backend)
     fidelity = backend.fidelity(platform)
     if fidelity is None:
+        able = ", ".join(sorted(platform.backends)) or "none"
         raise InputError(
-            f"backend {backend.name!r} has no model of platform {platform.name!r}; see: emulab list backends"
+            f"backend {backend.name!r} has no model of platform {platform.name!r}; those that have: {able}; "
+            "see: emulab list backends"
         )
     state = _availability(job.backend, job.argument or str(options.extra.get(job.backend, "")))
     if not state.available:
