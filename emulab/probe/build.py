@@ -13,6 +13,8 @@ from emulab.cache import KeyPart, fetch_or_build
 from emulab.errors import ToolError
 
 C_FOLDER = Path(__file__).resolve().parent / "c"
+MEMSIM_SOURCES = ("memsim.c", "memsim_config.c")
+PROBE_SOURCES = ("probe.c", "blocks.c", "addresses.c", *MEMSIM_SOURCES)
 _LIMIT_S = 240.0
 
 
@@ -74,5 +76,5 @@ def build_library(name: str, sources: Iterable[Path], headers: Iterable[Path] = 
 
 def probe_library() -> Path:
     """The probe core with its Unicorn hooks and the memory simulator."""
-    names = ("probe.c", "unicorn_hook.c", "memsim.c")
+    names = (*PROBE_SOURCES, "unicorn_hook.c")
     return build_library("emulab_probe", [C_FOLDER / n for n in names], sorted(C_FOLDER.glob("*.h")))

@@ -77,6 +77,7 @@ def load_library(path: Path) -> Any:
         "em_abi": (_U32, []),
         "em_probe_new": (p, []),
         "em_probe_free": (None, [p]),
+        "em_probe_plain": (None, [p, ctypes.c_int]),
         "em_probe_add_region": (ctypes.c_int, [p, _U32, _U32, p, _U32, _U32]),
         "em_probe_add_block": (ctypes.c_int, [p, p, p, p, p]),
         "em_probe_mark": (None, [p, _U32, _U32, _U32]),
@@ -84,6 +85,7 @@ def load_library(path: Path) -> Any:
         "em_probe_time": (_U64, [p, _U32, ctypes.c_int]),
         "em_probe_pc": (_U32, [p]),
         "em_probe_break": (None, [p, _U32]),
+        "em_probe_split": (None, [p, _U32, _U32]),
         "em_probe_repeat": (None, [p, p, p, p, _U64]),
         "em_new": (p, [p, ctypes.c_size_t]),
         "em_free": (None, [p]),
@@ -125,6 +127,10 @@ class ProbeCore:
             if self.memory:
                 self.library.em_free(self.memory)
             self.handle = None
+
+    def price_plainly(self) -> None:
+        """Every block and access the general way from now on; call it before the first block. Results are the same."""
+        self.library.em_probe_plain(self.handle, 1)
 
     def add_region(self, base: int, size: int, host: int | None, counter: int, device: bool = False) -> None:
         """Count accesses to [base, base+size) as region *counter*; both are rounded out to 4 KB."""

@@ -7,19 +7,18 @@ import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import emulab
+from emulab.probe.build import C_FOLDER, MEMSIM_SOURCES
 
 
 @pytest.fixture(scope="session")
 def memsim_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("needs a C compiler: pip install ziglang")
-    source = Path(emulab.__file__).parent / "probe" / "c" / "memsim.c"
+    sources = [str(C_FOLDER / name) for name in MEMSIM_SOURCES]
     target = tmp_path_factory.mktemp("memsim") / "memsim.so"
     subprocess.run(
         [
@@ -35,7 +34,7 @@ def memsim_library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
             "-fPIC",
             "-o",
             str(target),
-            str(source),
+            *sources,
         ],
         check=True,
         timeout=300,

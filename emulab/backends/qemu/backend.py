@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from emulab.firmware.image import Image
     from emulab.model.platform import BackendMapping, Platform
 
-_SOURCES = ("qemu_plugin.c", "qemu_link.c", "probe.c", "memsim.c")
-_OPTIONS = {"platform", "serial", "cpu", "memory", "bios", "icount_shift", "sleep", "arguments", "kernel"}
+_SOURCES = ("qemu_plugin.c", "qemu_link.c")
+_OPTIONS = {"platform", "serial", "cpu", "memory", "bios", "icount_shift", "arguments", "kernel"}
 
 
 class QemuBackend:
@@ -26,8 +26,7 @@ class QemuBackend:
     A board file may say under ``backends.qemu``: ``machine`` (QEMU's name), ``fidelity``, and ``options``:
     ``platform`` (board file of the machine, at fidelity core), ``serial`` (index of the console among the machine's
     UARTs), ``cpu``, ``memory`` (``-m``), ``bios`` (``-bios``),
-    ``icount_shift`` (2^N ns per instruction), ``sleep`` (false: time asleep passes at
-    once), ``kernel`` (false: load segments instead of passing the ELF with ``-kernel``).
+    ``icount_shift`` (2^N ns per instruction), ``kernel`` (false: load segments instead of passing the ELF with ``-kernel``).
 
     QEMU is looked for in the folder after ``--backend qemu:`` or ``--qemu``, in ``$EMULAB_QEMU``, and on the PATH.
     """
@@ -124,7 +123,7 @@ def _open(
     from emulab.backends.qemu.session import FAULT_EDGE, QemuSession
     from emulab.backends.qemu.stream import PluginConfiguration
     from emulab.backends.qemu.windows import WindowTracker
-    from emulab.probe.build import C_FOLDER, build_library
+    from emulab.probe.build import C_FOLDER, PROBE_SOURCES, build_library
     from emulab.timing import load_timing
 
     timing = load_timing(platform)
@@ -141,6 +140,7 @@ def _open(
         uarts=machines.uart_of(machine),
         edges=edges,
         markers=frozenset(tracker.markers),
+        icount_shift=icount_shift(machine, mapping),
         uart_delays=machines.uart_delays(machine, qemu.version),
         count_memory=options.profile,
         memsim=memsim,
@@ -150,7 +150,7 @@ def _open(
     counts = Counts(timing, platform.board.clock_hz, configuration.region_names, counters)
     plugin = build_library(
         f"emulab_qemu{qemu.plugin_interface}",
-        [C_FOLDER / name for name in _SOURCES],
+        [C_FOLDER / name for name in (*_SOURCES, *PROBE_SOURCES)],
         sorted(C_FOLDER.glob("*.h")),
         plugin_flags(qemu),
     )
@@ -159,8 +159,6 @@ def _open(
         notes.append(
             f"fidelity core: ran on QEMU {mapping.machine} ({machine.name}) with the timing of {platform.name}"
         )
-    if mapping.options.get("sleep", True):
-        notes.append("time asleep is QEMU's, measured on the host")
     process = QemuProcess()
     names = {FAULT_EDGE + i: name for i, name in enumerate(faults.values())}
     session = QemuSession(process, image, counts, tracker, names, notes, configuration.uart_delays)
@@ -199,16 +197,19 @@ def memory_simulator(platform: Platform) -> tuple[list[int], bool, list[str]]:
         probe.close()
 
 
+def icount_shift(machine: Platform, mapping: BackendMapping) -> int:
+    """Time per instruction is a power of two of nanoseconds: the one nearest to one instruction per cycle."""
+    chosen = mapping.options.get("icount_shift")
+    return max(0, min(10, round(math.log2(1e9 / machine.board.clock_hz)))) if chosen is None else int(chosen)
+
+
 def machine_arguments(machine: Platform, mapping: BackendMapping, image: Image, folder: Path) -> list[str]:
     """QEMU's command line for *machine* running *image*."""
     chosen = mapping.options
-    # Time per instruction is a power of two of nanoseconds; take the one nearest to one instruction per cycle.
-    shift = chosen.get("icount_shift")
-    if shift is None:
-        shift = max(0, min(10, round(math.log2(1e9 / machine.board.clock_hz))))
-    sleep = "on" if chosen.get("sleep", True) else "off"
-    arguments = ["-machine", mapping.machine, "-icount", f"shift={shift},align=off,sleep={sleep}"]
-    arguments += ["-rtc", "base=2024-01-01,clock=vm", "-semihosting-config", "enable=on,target=native"]
+    # sleep=off: time asleep passes at once, by QEMU's clock, so that it repeats.
+    shift = icount_shift(machine, mapping)
+    arguments = ["-machine", mapping.machine, "-icount", f"shift={shift},align=off,sleep=off"]
+    arguments += ["-semihosting-config", "enable=on,target=native"]
     for option in ("cpu",):
         if chosen.get(option):
             arguments += [f"-{option}", str(chosen[option])]

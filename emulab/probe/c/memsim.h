@@ -15,6 +15,8 @@ em_memsim *em_new(const uint32_t *config, size_t words);
 void em_free(em_memsim *);
 /* Back to the state after reset (cold caches), counters kept. */
 void em_reset(em_memsim *);
+/* plain != 0: price every access the general way. Results are the same; tests compare the two. */
+void em_plain(em_memsim *, int plain);
 /* Execution time that passes: call it at block entry, before em_fetch, with the block's static cost (all of its
  * cycles_q8, entry_q8 and, for the block left, taken_q8). Prefetch, line fills and write buffers overlap with it.
  * Stall cycles that em_fetch, em_data and em_branch return are added to the simulator's clock by themselves. */

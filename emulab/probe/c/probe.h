@@ -81,6 +81,8 @@ typedef struct em_probe {
 uint32_t em_abi(void);
 em_probe *em_probe_new(void);
 void em_probe_free(em_probe *);
+/* plain != 0, before the first block: every block and access goes the general way. Results are the same; tests compare. */
+void em_probe_plain(em_probe *, int plain);
 /* Declares that [base, base+size) is counted as region `counter`; host is its content (NULL: device or unknown).
  * base and size are multiples of 4096. */
 int em_probe_add_region(em_probe *, uint32_t base, uint32_t size, const void *host, uint32_t counter, uint32_t device);
