@@ -11,7 +11,7 @@ from typing import Any
 
 from emulab.compare.embedding import script_json
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
-from emulab.report import memory, robustness
+from emulab.report import memory, robustness, streaming
 from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -115,7 +115,7 @@ def _provenance(record: RunRecord) -> list[tuple[str, str]]:
 def plots(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
     """Plotly figures as plain data: current over one duty cycle, cycles per layer, memory, energy by component."""
     figures = [_layer_figure(record), _memory_figure(record), *memory.figures(record), *robustness.figures(record)]
-    figures += [_energy_figure(record), *_trace_figures(record, folder)]
+    figures += [*streaming.figures(record, folder), _energy_figure(record), *_trace_figures(record, folder)]
     return [figure for figure in figures if figure is not None]
 
 

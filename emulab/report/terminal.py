@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report import memory, robustness
+from emulab.report import memory, robustness, streaming
 from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -53,6 +53,7 @@ def print_record(record: RunRecord, console: Console) -> None:
     noise = robustness.of_record(record)
     if noise is not None:
         robustness.print_table(noise, console)
+    streaming.print_lines(record, console)
     reasons: dict[str, list[str]] = {}
     for result in record.results:
         if result.message:

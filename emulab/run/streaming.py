@@ -376,6 +376,7 @@ def _device_metrics(
     scores = [s - 256 if plan.output_zero_point < 0 and s > 127 else s for s in device["scores"]]
     found: dict[str, Any] = {
         "length_s": length_s,
+        "supply_v": device["supply_v"],
         "steps": device["steps"],
         "missed_steps": device["missed"],
         "detections_s": [plan.inference_s(i) for i in device["detections"]],
