@@ -3,13 +3,14 @@
 A board (or an overlay) names them in ``board.parts``::
 
     accelerometer: {part: lis2dh12, bus: spi1, select: PE0, interrupt: PE1}
+    radio: {part: nrf52840-radio, bus: usart3}
 
 ``part`` is both the model here and the power component in ``platforms/parts``; ``signal`` says what it measures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emulab.errors import InputError
@@ -29,32 +30,98 @@ class SpiDevice(Protocol):
         """Take the master's frame, give the slave's."""
 
 
-SpiFactory = Callable[["Machine", str, dict[str, Any]], SpiDevice]
+class I2cDevice(Protocol):
+    """A target on an I2C bus: addressed, takes or gives bytes, until the stop."""
+
+    def start(self, reading: bool) -> bool:
+        """A start or repeated start with its address; False: not acknowledged."""
+
+    def put(self, byte: int) -> bool:
+        """Take a byte; False: not acknowledged."""
+
+    def get(self) -> int: ...
+
+    def stop(self) -> None: ...
 
 
-def _models() -> dict[str, SpiFactory]:
+class SerialDevice(Protocol):
+    """Whatever is at the other end of a UART."""
+
+    def received(self, byte: int) -> None:
+        """A byte of the processor is complete."""
+
+
+def _models(kind: str) -> dict[str, Callable[..., Any]]:
+    from emulab.backends.unicorn.parts.hci import HciController
     from emulab.backends.unicorn.parts.lis2dh12 import Lis2dh12
 
-    return {"lis2dh12": Lis2dh12}
+    models: dict[str, dict[str, Callable[..., Any]]] = {
+        "spi": {"lis2dh12": Lis2dh12},
+        "i2c": {"lis2dh12": Lis2dh12},
+        "uart": {"nrf52840-radio": HciController},
+    }
+    return models[kind]
+
+
+def _entries(machine: Machine, bus: str, kind: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """(place, name, entry) of the board's parts on *bus*; InputError for a part without a model for that kind of bus."""
+    for name, entry in machine.platform.board.parts.items():
+        if entry.get("bus") != bus:
+            continue
+        place = f"platform {machine.platform.name!r}: board.parts.{name}"
+        models = _models(kind)
+        if entry.get("part") not in models:
+            raise InputError(f"{place}: no model of part {entry.get('part')!r} on {bus}; models: {', '.join(models)}")
+        yield place, name, entry
+
+
+def check_buses(machine: Machine, offered: Iterable[str]) -> None:
+    """InputError for a part on a bus that the machine does not have."""
+    known = sorted(offered)
+    for name, entry in machine.platform.board.parts.items():
+        bus = entry.get("bus")
+        if bus is not None and bus not in known:
+            raise InputError(
+                f"platform {machine.platform.name!r}: board.parts.{name}.bus: no bus {bus!r} for parts; "
+                f"there are: {', '.join(known) or 'none'}"
+            )
 
 
 def make_spi_devices(machine: Machine, bus: str) -> dict[str, SpiDevice]:
     """Devices of the board's parts on *bus*, by chip-select pin (``PE0``). InputError names the part that is wrong."""
     devices: dict[str, SpiDevice] = {}
-    for name, entry in machine.platform.board.parts.items():
-        if entry.get("bus") != bus:
-            continue
-        place = f"platform {machine.platform.name!r}: board.parts.{name}"
-        models = _models()
-        if entry.get("part") not in models:
-            raise InputError(f"{place}: no model of part {entry.get('part')!r}; models: {', '.join(models)}")
+    for place, name, entry in _entries(machine, bus, "spi"):
         pin = str(entry.get("select", "")).upper()
         if not pin:
             raise InputError(f"{place}: a part on an SPI needs `select:`, its chip-select pin")
         if pin in devices:
             raise InputError(f"{place}: pin {pin} already selects another part")
-        devices[pin] = models[str(entry["part"])](machine, name, entry)
+        devices[pin] = _models("spi")[entry["part"]](machine, name, entry)
     return devices
+
+
+def make_i2c_devices(machine: Machine, bus: str) -> dict[int, I2cDevice]:
+    """Devices of the board's parts on *bus*, by 7-bit address."""
+    devices: dict[int, I2cDevice] = {}
+    for place, name, entry in _entries(machine, bus, "i2c"):
+        address = entry.get("address")
+        if not isinstance(address, int) or not 0x08 <= address <= 0x77:
+            raise InputError(f"{place}: a part on an I2C bus needs `address:`, 0x08 to 0x77")
+        if address in devices:
+            raise InputError(f"{place}: address {address:#04x} is already taken")
+        devices[address] = _models("i2c")[entry["part"]](machine, name, entry)
+    return devices
+
+
+def make_serial_device(machine: Machine, port: str) -> SerialDevice | None:
+    """What the board's parts put at the other end of UART *port*; None where there is nothing."""
+    found = list(_entries(machine, port, "uart"))
+    if len(found) > 1:
+        raise InputError(f"{found[1][0]}: {found[0][1]!r} is already on {port}")
+    for _, name, entry in found:
+        device: SerialDevice = _models("uart")[entry["part"]](machine, name, entry)
+        return device
+    return None
 
 
 def drive_pin(machine: Machine, pin: str, level: bool) -> None:

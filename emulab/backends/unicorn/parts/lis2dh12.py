@@ -1,7 +1,10 @@
-"""ST LIS2DH12 accelerometer on SPI: rates, 32-level FIFO with watermark, interrupt 1 (datasheet chapter 8).
+"""ST LIS2DH12 accelerometer on SPI or I2C: rates, 32-level FIFO with watermark, interrupt 1 (datasheet chapter 8).
 
-What it measures is a function of time: ``signal: [{axis, amplitude_g, frequency_hz, phase_rad}, ...]`` in the board's
-entry, on top of 1 g along z. Samples exist only when somebody looks: a quiet sensor costs no simulation time.
+What it measures is a function of time, on top of 1 g along z: ``signal: [{axis, amplitude_g, frequency_hz, phase_rad},
+...]`` in the board's entry, or ``signal: {condition, stretches, seed}``, a simulated rotor along x (``rotor.py``), of
+which the next stretch begins each time the sensor is switched on. Samples exist only when somebody looks: a quiet sensor
+costs no simulation time. Not modelled: interrupt generators, click, temperature, self-test, the high-pass filter, and
+the time after power-up until samples are good.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from emulab.backends.unicorn.parts import drive_pin
+from emulab.backends.unicorn.parts.rotor import Rotor
 from emulab.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +33,10 @@ class Lis2dh12:
     def __init__(self, machine: Machine, name: str, entry: dict[str, Any]) -> None:
         self.machine, self.name = machine, name
         self.interrupt = str(entry.get("interrupt", "")).upper()
-        self.signal = [self._tone(tone) for tone in entry.get("signal", [])]
+        signal = entry.get("signal", [])
+        self.rotor = Rotor(f"board.parts.{name}.signal", signal) if isinstance(signal, dict) else None
+        self.signal = [] if isinstance(signal, dict) else [self._tone(tone) for tone in signal]
+        self._switched_on = -1
         self.register = {WHO_AM_I: 0x33, CTRL1: 0x07}
         self._address: int | None = None
         self._reading = self._auto = False
@@ -68,10 +75,40 @@ class Lis2dh12:
             answer = self._read(self._address)
         else:
             self._write(self._address, sent & 0xFF)
-        if self._auto:
-            wraps = self._reading and self._address == OUT_Z_H and self.register.get(CTRL5, 0) & FIFO_EN
-            self._address = OUT_X_L if wraps else (self._address + 1) & 0x3F
+        self._step(self._reading)
         return answer
+
+    # -- the same on I2C (datasheet 6.1): the sub-address' top bit counts up ---------------------------------------
+
+    def start(self, reading: bool) -> bool:
+        """A (repeated) start with this address; the sub-address of the write before it is kept for a read."""
+        if not reading:
+            self._address = None
+        return True
+
+    def put(self, byte: int) -> bool:
+        """A byte from the master: the sub-address, then data. Acknowledged."""
+        if self._address is None:
+            self._auto, self._address = bool(byte & 0x80), byte & 0x3F
+        else:
+            self._write(self._address, byte)
+            self._step(False)
+        return True
+
+    def get(self) -> int:
+        """A byte to the master."""
+        answer = self._read(self._address or 0)
+        self._step(True)
+        return answer
+
+    def stop(self) -> None:
+        """The transaction ends."""
+        self._plan()
+
+    def _step(self, reading: bool) -> None:
+        if self._auto and self._address is not None:
+            wraps = reading and self._address == OUT_Z_H and self.register.get(CTRL5, 0) & FIFO_EN
+            self._address = OUT_X_L if wraps else (self._address + 1) & 0x3F
 
     # -- samples --------------------------------------------------------------------------------------------
 
@@ -97,6 +134,8 @@ class Lis2dh12:
         """The *number*-th sample since the rate was set: three little-endian int16, +-2 g, 12 bits left-justified."""
         time_s = self._from_s + (number + 1) / self.rate_hz
         g = [0.0, 0.0, 1.0]
+        if self.rotor is not None:
+            g[0] += self.rotor.value_g(self._switched_on, number)
         for axis, amplitude, frequency, phase in self.signal:
             g[axis] += amplitude * math.sin(2 * math.pi * frequency * time_s + phase)
         scale = 2.0 * (1 << (self.register.get(CTRL4, 0) >> 4 & 3))
@@ -126,6 +165,7 @@ class Lis2dh12:
         before = self.rate_hz
         self.register[address] = value
         if address == CTRL1 and self.rate_hz != before:
+            self._switched_on += not before
             self._from_s, self._taken = self.machine.now(), 0
             code = value >> 4
             faster = [c for c in STATES if RATES_HZ[c] >= RATES_HZ.get(code, 0)]

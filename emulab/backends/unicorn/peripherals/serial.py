@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from emulab.backends.unicorn.parts import make_serial_device
 from emulab.backends.unicorn.peripherals.base import RegisterFile
 
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Event, Machine
+    from emulab.backends.unicorn.parts import SerialDevice
     from emulab.model.soc import Peripheral as Spec
 
 
@@ -22,6 +24,11 @@ class SerialPort(RegisterFile):
         self._arriving: deque[int] = deque()
         self._busy: Event | None = None
         self._next_arrival: Event | None = None
+        self._device: SerialDevice | None = None
+
+    def start(self) -> None:
+        """Connect what the board's parts have at the other end; without one, the line leads to the console."""
+        self._device = make_serial_device(self.machine, self.name)
 
     def byte_time_s(self) -> float:
         """Seconds one frame takes on the line."""
@@ -41,7 +48,8 @@ class SerialPort(RegisterFile):
 
     def transmit(self, byte: int) -> None:
         """The firmware stored *byte* to be sent."""
-        self.machine.console.stored(self.name, byte)
+        if self._device is None:
+            self.machine.console.stored(self.name, byte)
         self.sending.append(byte)
         if self._busy is None:
             self._busy = self.after(self.byte_time_s(), self._shifted)
@@ -53,7 +61,10 @@ class SerialPort(RegisterFile):
     def _shifted(self) -> None:
         byte = self.sending.popleft()
         self._busy = self.after(self.byte_time_s(), self._shifted) if self.sending else None
-        self.machine.console.sent(self.name, byte)
+        if self._device is not None:
+            self._device.received(byte)
+        else:
+            self.machine.console.sent(self.name, byte)
         self.sent_one()
 
     # -- in -------------------------------------------------------------------------------------------------

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT-0
+ * What an application may ask of the board beside the runtime's port: interrupts, pins, buses with DMA, clocks and sleep.
+ * One folder of drivers per family implements it; emulab picks the folder by the platform's SoC.
+ *
+ * An application defines `_Noreturn void emulab_main(void)`. It is entered at the board's full clock, with the console
+ * (emulab_console_write) and the timer (emulab_timer_ticks) of port.h ready. Transfers return when they are complete; the
+ * core sleeps meanwhile. */
+#ifndef EMULAB_DRIVERS_H
+#define EMULAB_DRIVERS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Call *handler* when interrupt *number* comes, and let it come. */
+void emulab_interrupt_attach(uint32_t number, void (*handler)(void));
+
+/* Sleep until *flag* is not 0, then clear it. *deep*: in the deepest mode that an interrupt can end, with RAM kept. */
+void emulab_wait(volatile uint32_t *flag, int deep);
+
+/* Clocks. Full is the board's own clock point, with which emulab_main begins; slow is what the chip wakes up with from
+ * deep sleep, and the only one in which emulab_wait may go deep. */
+void emulab_clock_full(void);
+void emulab_clock_slow(void);
+
+/* A timer that goes on in deep sleep: sets *flag* every *period_ms* (1 to 15990), beginning now. */
+void emulab_wake_every(uint32_t period_ms, volatile uint32_t *flag);
+
+/* Pins: port 'A' ..., number 0 to 15. */
+void emulab_pin_output(char port, uint32_t pin, int level);
+void emulab_pin_write(char port, uint32_t pin, int level);
+void emulab_pin_on_rising(char port, uint32_t pin, volatile uint32_t *flag); /* also from deep sleep */
+
+/* SPI master, mode 0 or 3, 8 bits, as fast as the slow clock allows. The caller drives chip select. */
+void emulab_spi_init(void);
+void emulab_spi_transfer(const uint8_t *out, uint8_t *in, uint32_t n);
+
+/* I2C master at 400 kbit/s, 7-bit addresses: write *out_n* bytes, then (repeated start) read *in_n*; either may be 0.
+ * Returns 0, or -1 where nobody acknowledged. */
+void emulab_i2c_init(void);
+int emulab_i2c_transfer(uint8_t address, const uint8_t *out, uint32_t out_n, uint8_t *in, uint32_t in_n);
+
+/* ADC: *n* conversions (12 bits) of one channel, *period_ticks* core clock cycles apart, to *to* by DMA. */
+void emulab_adc_init(void);
+void emulab_adc_sample(uint32_t channel, uint16_t *to, uint32_t n, uint32_t period_ticks);
+
+/* A second UART at 115200 baud whatever the core's clock is, for a radio or modem that answers what it is told: send
+ * *out_n* bytes, wait for *in_n*. Returns the number that came, fewer than *in_n* where it fell silent. */
+void emulab_modem_init(void);
+uint32_t emulab_modem_exchange(const uint8_t *out, uint32_t out_n, uint8_t *in, uint32_t in_n);
+
+#endif

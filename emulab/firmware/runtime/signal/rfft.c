@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT-0
+ * Fixed-point FFT of a real signal: a complex FFT of half the length, decimation in time, then split. Values are 32 bits,
+ * products 64 (one SMULL or SMLAL on a Cortex-M4); every product is rounded once. */
+#include "emulab_signal.h"
+#include "sine_table.h"
+
+/* sin(2 pi j / 1024), Q31 */
+static int32_t grid_sine(uint32_t j)
+{
+    uint32_t at = j & 255u;
+    int32_t value = j & 256u ? emulab_sine_table[256u - at] : emulab_sine_table[at];
+    return j & 512u ? -value : value;
+}
+
+int32_t emulab_sin(uint32_t turns)
+{
+    uint32_t j = turns >> 22, rest = turns & 0x3FFFFFu;
+    int32_t from = grid_sine(j), to = grid_sine(j + 1);
+    return from + (int32_t)(((int64_t)(to - from) * rest) >> 22);
+}
+
+int32_t emulab_log2(uint64_t value)
+{
+    if (value == 0)
+        return 0;
+    uint32_t high = 63u - (uint32_t)__builtin_clzll(value);
+    uint32_t x = high > 31 ? (uint32_t)(value >> (high - 31)) : (uint32_t)(value << (31 - high)); /* 1.31, in [1, 2) */
+    int32_t result = (int32_t)high;
+    for (int i = 0; i < 16; i++) {
+        uint64_t square = (uint64_t)x * x; /* 2.62 */
+        uint32_t two = (uint32_t)(square >> 63);
+        x = (uint32_t)(square >> (31 + two));
+        result = result << 1 | (int32_t)two;
+    }
+    return result;
+}
+
+#define ROUND (1ll << 30)
+
+/* z[i], m complex values, in the order of reversed bits */
+static void reverse(int32_t *z, uint32_t m)
+{
+    for (uint32_t i = 1, j = 0; i < m; i++) {
+        uint32_t bit = m >> 1;
+        for (; j & bit; bit >>= 1)
+            j ^= bit;
+        j |= bit;
+        if (i < j) {
+            int32_t re = z[2 * i], im = z[2 * i + 1];
+            z[2 * i] = z[2 * j], z[2 * i + 1] = z[2 * j + 1];
+            z[2 * j] = re, z[2 * j + 1] = im;
+        }
+    }
+}
+
+static void complex_fft(int32_t *z, uint32_t m)
+{
+    reverse(z, m);
+    for (uint32_t half = 1; half < m; half *= 2) {
+        uint32_t step = EMULAB_RFFT_MAX / (2 * half);
+        for (uint32_t j = 0; j < half; j++) {
+            int32_t c = grid_sine(j * step + 256), s = grid_sine(j * step); /* times exp(-2 pi i j / (2 half)) */
+            for (uint32_t i = j; i < m; i += 2 * half) {
+                int32_t *a = z + 2 * i, *b = a + 2 * half, re, im;
+                if (j == 0) {
+                    re = b[0], im = b[1];
+                } else {
+                    re = (int32_t)(((int64_t)b[0] * c + (int64_t)b[1] * s + ROUND) >> 31);
+                    im = (int32_t)(((int64_t)b[1] * c - (int64_t)b[0] * s + ROUND) >> 31);
+                }
+                b[0] = a[0] - re, b[1] = a[1] - im;
+                a[0] += re, a[1] += im;
+            }
+        }
+    }
+}
+
+int emulab_rfft(int32_t *x, uint32_t n)
+{
+    if (n < 8 || n > EMULAB_RFFT_MAX || n & (n - 1))
+        return -1;
+    uint32_t m = n / 2, step = EMULAB_RFFT_MAX / n;
+    complex_fft(x, m);
+    int32_t re0 = x[0], im0 = x[1];
+    x[0] = re0 + im0, x[1] = re0 - im0;
+    for (uint32_t k = 1; k <= m / 2; k++) {
+        int32_t *a = x + 2 * k, *b = x + 2 * (m - k);
+        int64_t even_re = (int64_t)a[0] + b[0], even_im = (int64_t)a[1] - b[1]; /* twice the spectrum of even samples */
+        int64_t odd_re = (int64_t)a[1] + b[1], odd_im = (int64_t)b[0] - a[0];  /* and of odd ones */
+        int64_t c = grid_sine(k * step + 256), s = grid_sine(k * step);
+        int64_t re = (odd_re * c + odd_im * s + ROUND) >> 31, im = (odd_im * c - odd_re * s + ROUND) >> 31;
+        a[0] = (int32_t)((even_re + re) >> 1), a[1] = (int32_t)((even_im + im) >> 1);
+        b[0] = (int32_t)((even_re - re) >> 1), b[1] = (int32_t)((im - even_im) >> 1);
+    }
+    return 0;
+}
+
+uint64_t emulab_rfft_power(const int32_t *x, uint32_t n, uint32_t k)
+{
+    if (k == 0 || k == n / 2) {
+        int64_t real = x[k == 0 ? 0 : 1];
+        return (uint64_t)(real * real);
+    }
+    int64_t re = x[2 * k], im = x[2 * k + 1];
+    return (uint64_t)(re * re) + (uint64_t)(im * im);
+}
