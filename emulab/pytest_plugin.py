@@ -90,7 +90,7 @@ def explain(record: RunRecord, folder: Path) -> str:
         top = sorted(layers, key=lambda layer: -(layer.cycles or 0))[:3]
         if broken and top:
             shown = ", ".join(f"{layer.symbol or layer.name} {layer.cycles:,.0f} cycles" for layer in top)
-            lines.append(f"{result.label}: most time in {shown}")
+            lines.append(f"{'/'.join(filter(None, (result.platform, result.variant)))}: most time in {shown}")
         console = folder / result.artifacts.get("console", "")
         if result.artifacts.get("console") and console.is_file():
             lines.append("last console lines:")

@@ -41,6 +41,7 @@ class Variant(Schema):
     model: str
     golden: str | None = None
     golden_recorded: dict[str, float] = {}
+    reference: str | None = None
     build: dict[str, Any] = Field(default={}, description="added to the scenario's build options")
 
 
@@ -54,6 +55,9 @@ class Workload(Schema):
     task: Literal["classification", "anomaly", "streaming", "none"] = "classification"
     model: str | None = Field(default=None, description="int8 (or float32) .tflite")
     golden: str | None = Field(default=None, description="float .tflite the quantised model is held against")
+    reference: str | None = Field(
+        default=None, description="model that raw samples of the dataset were made for, where it is not `model`"
+    )
     firmware: str | None = Field(default=None, description="a given image, instead of a model")
     mlperf_id: str = Field(default="", description="what the DUT answers to profile%: kws01, ic01, ad01, vww01, ...")
     variants: dict[str, Variant] = Field(
@@ -223,6 +227,8 @@ class LoadedScenario:
             raise InputError.at(self.file, "workload.variants", f"there is no variant {name!r}; there are: {known}")
         chosen = workload.variants[name]
         own = {"model": chosen.model, "golden": chosen.golden, "golden_recorded": chosen.golden_recorded}
+        if chosen.reference is not None:
+            own["reference"] = chosen.reference
         one = workload.model_copy(update={**own, "variants": {}})
         build = {**self.scenario.build, **chosen.build}
         return LoadedScenario(self.scenario.model_copy(update={"workload": one, "build": build}), self.file, self.data)

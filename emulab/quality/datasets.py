@@ -24,13 +24,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 from emulab.errors import InputError
-from emulab.quality.samples import INTEGERS, Encoding, Sample, Task, TensorSpec, model_io
+from emulab.quality.samples import INTEGERS, Dataset, Encoding, Sample, Task, TensorSpec, model_io
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,6 +149,29 @@ class NpzDataset:
             ends = np.stack([np.full(self._x.shape[1:], v, self._x.dtype) for v in (limits.min, limits.max)])
         real = np.stack([self._real(end) for end in ends])
         return float(real.min()), float(real.max())
+
+
+class Reencoded:
+    """The samples of a set made for one model (its int8 input tensor), as another model takes them on a device."""
+
+    def __init__(self, dataset: Dataset, model: Path) -> None:
+        self._dataset, self._spec = dataset, model_io(model)[0]
+        self.task: Task = dataset.task
+        self.labels, self.value_range = dataset.labels, dataset.value_range
+
+    @property
+    def name(self) -> str:
+        return self._dataset.name
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for sample in self._dataset:
+            if sample.window_bytes is None:
+                yield replace(sample, payload=self._spec.quantise(sample.real).tobytes())
+            else:
+                yield sample  # a file fed in windows is float32 whatever the model takes
 
 
 @dataclass(frozen=True, slots=True)

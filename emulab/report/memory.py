@@ -181,10 +181,15 @@ def tables(record: RunRecord) -> list[Table]:
 
 def print_tables(record: RunRecord, console: Console) -> None:
     """Print all tables of a record."""
+    print_list(tables(record), console)
+
+
+def print_list(found: Iterable[Table], console: Console) -> None:
+    """Print tables one below the other."""
     from rich.markup import escape
     from rich.table import Table as Screen
 
-    for table in tables(record):
+    for table in found:
         screen = Screen(title=escape(table.title), title_justify="left")
         for index, heading in enumerate(table.headings):
             screen.add_column(escape(heading), justify="right" if index else "left", no_wrap=not index)

@@ -163,7 +163,8 @@ def load_inputs(loaded: LoadedScenario, model_optional: bool = False) -> Inputs:
         optional = model_optional or workload.firmware is not None
         model = _file(loaded, workload.model, "workload.model", optional)
     golden = None if workload.golden is None else _file(loaded, workload.golden, "workload.golden", optional=True)
-    dataset, reason = None, "the scenario names no dataset"
+    dataset: Dataset | None = None
+    reason = "the scenario names no dataset"
     declared = workload.dataset
     while declared is not None:
         path = declared.path
@@ -175,10 +176,21 @@ def load_inputs(loaded: LoadedScenario, model_optional: bool = False) -> Inputs:
             from emulab.quality import open_dataset
 
             place = resolve(path, loaded.folder, f"{loaded.file}: workload.dataset")
-            dataset = open_dataset(place, declared.format, model)
+            reference = _reference(loaded)
+            dataset = open_dataset(place, declared.format, reference or model)
+            if reference is not None and model is not None:
+                from emulab.quality.datasets import Reencoded
+
+                dataset = Reencoded(dataset, model)
             break
     digest = "" if model is None else hashlib.sha256(model.read_bytes()).hexdigest()
     return Inputs(loaded, model, golden, dataset, reason, digest, declared)
+
+
+def _reference(loaded: LoadedScenario) -> Path | None:
+    """The model that the dataset's samples were made for, where it is not the workload's own."""
+    reference = loaded.scenario.workload.reference
+    return None if reference is None else _file(loaded, reference, "workload.reference", optional=True)
 
 
 def _file(loaded: LoadedScenario, path: str, key: str, optional: bool) -> Path | None:

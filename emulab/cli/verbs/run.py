@@ -26,6 +26,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--published", default="", metavar="KEY", help="published result that `of: published` refers to"
     )
+    parser.add_argument(
+        "--golden", action="store_true", help="also run the float model on the targets, and say where they part"
+    )
     parser.add_argument("--layers", action="store_true", help="print the per-layer table")
     parser.add_argument(
         "--memory", action="store_true", help="print flash by layer, RAM by tensor, stack, and the data moved"
@@ -52,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         allow_commands=args.allow_commands,
         use_cache=not args.no_cache,
         published=args.published,
+        golden=args.golden,
         extra=options.bench_options(args),
         command=shlex.join(["emulab", *sys.argv[1:]]),
     )
