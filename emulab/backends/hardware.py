@@ -83,8 +83,14 @@ class HardwarePowerMeter:
         self._monitor.stop()
 
     def capture(self) -> CurrentTrace:
-        """The trace. ToolError when the capture is not whole; the part that came is kept for ``--record``."""
+        """The trace. ToolError when the capture is not whole; the part that came is kept for ``--record``.
+
+        An overload counts as not whole: energy would be a lower bound and look like a measurement.
+        """
         self.last = self._monitor.capture()
+        if self.last.overloads and not self.last.incomplete:
+            said = f"overload: {self.last.overloads} of {len(self.last.values)} samples beyond what it measures"
+            self.last = replace(self.last, incomplete=said)
         if self.last.incomplete:
             raise ToolError(
                 f"power monitor: {self.last.incomplete}; {self.last.stop_s - self.last.start_s:.2f} s were captured"

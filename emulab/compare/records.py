@@ -265,7 +265,7 @@ def _row(pair: Pair, metric: str, outcome: ExpectationResult | None) -> Comparis
         verdict, bound = outcome.status, outcome.bound
         message = message or outcome.message
         if verdict == "passed" and deviation is not None:
-            message = f"{deviation * 100:+.2f} % is inside"
+            message = f"{percent(deviation)} is inside"
     elif deviation is not None:
         message = message or "the scenario asks nothing of it"
     return ComparisonRow(
@@ -281,7 +281,7 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
             "metric": row.metric,
             "emulated": show(row.emulated),
             "physical": show(row.reference),
-            "deviation": "-" if row.deviation is None else f"{row.deviation * 100:+.2f} %",
+            "deviation": "-" if row.deviation is None else percent(row.deviation),
             "sigmas": "-" if row.sigmas is None else f"{row.sigmas:.1f}",
             "tolerance": row.bound or "-",
             "verdict": row.verdict,
@@ -320,6 +320,11 @@ def show(quantity: Quantity | None) -> str:
     if quantity.uncertainty <= 1e-9 * abs(quantity.value):
         return f"{text} ± 0"
     return f"{text} ± {human(quantity.uncertainty, quantity.unit, 3)}"
+
+
+def percent(part: float) -> str:
+    """A deviation with its sign: ``+0.21 %``; what rounds to nothing has a plus."""
+    return f"{round(part * 100, 2) + 0.0:+.2f} %"
 
 
 def human(value: float, unit: str, digits: int = 5) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import Result
 from emulab.model.scenario import LoadedScenario
+from emulab.run.expectations import PHYSICAL_BACKENDS
 from emulab.run.windows import INFERENCE_WINDOW
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ def add_energy(loaded: LoadedScenario, platform: Platform, result: Result, folde
     windows = [w for w in result.windows if w.name == INFERENCE_WINDOW]
     latency = metrics.get("latency_s")
     energy = metrics.get("energy_per_inference_j")
+    if result.backend in PHYSICAL_BACKENDS and energy is None:
+        # A model's figure would stand among measured ones, and be taken for a second witness when runs are compared.
+        metrics["energy_per_inference_j"] = energy = unavailable("J", "no power was measured; name a monitor: --power")
+        windows = []
     if platform.power is None:
         reason = f"platform {platform.name!r} has no power data"
         if energy is None:

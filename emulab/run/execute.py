@@ -19,9 +19,11 @@ from emulab.backends.base import load_backend, needs_image
 from emulab.cache import fetch_or_build
 from emulab.errors import BackendUnavailable, InputError
 from emulab.model.platform import LoadedPlatform, load_platform
+from emulab.model.quantity import Source
 from emulab.model.record import Result, write_text
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import resolve
+from emulab.run.expectations import PHYSICAL_BACKENDS
 from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import measure
 from emulab.run.memory import memory
@@ -149,7 +151,8 @@ def _measurement(
         details["memory"] = memory_details
     step("accuracy on the host")
     own = built.firmware is not None
-    quality_metrics, quality_details = inputs.quality(outputs, own_firmware=own, host=needed or bool(outputs))
+    kind: Source = "measured" if backend.name in PHYSICAL_BACKENDS else "emulated"
+    quality_metrics, quality_details = inputs.quality(outputs, own, needed or bool(outputs), kind)
     metrics.update(quality_metrics)
     details.update(quality_details)
     if own:
@@ -157,6 +160,12 @@ def _measurement(
         noise_metrics, noise_details = robustness_of(loaded, inputs)
         metrics.update(noise_metrics)
         details.update(noise_details)
+    from emulab.run.cosim import add_application, runs_application
+
+    if options.firmware is None and runs_application(loaded, platform.name, backend.name):
+        result = add_application(loaded, platform, result, folder, step, options.use_cache)
+        details = dict(result.details)
+        metrics.update({k: v for k, v in result.metrics.items() if k.startswith("application_")})
     # What is there already ran what it ran: a recording may say what, else it stays unknown.
     known = result.details.get("session", {})
     result = result.model_copy(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
-from emulab.model.quantity import Quantity, unavailable
+from emulab.model.quantity import Quantity, Source, unavailable
 from emulab.model.record import write_text
 from emulab.model.scenario import Dataset as DeclaredDataset
 from emulab.model.scenario import LoadedScenario
@@ -80,12 +80,12 @@ class Inputs:
         return spec.elements * {"int8": 1, "uint8": 1, "int16": 2, "float32": 4}.get(spec.dtype, 1)
 
     def quality(
-        self, outputs: dict[str, list[float]], own_firmware: bool, host: bool = True
+        self, outputs: dict[str, list[float]], own_firmware: bool, host: bool = True, kind: Source = "emulated"
     ) -> tuple[dict[str, Quantity], dict[str, Any]]:
         """Accuracy of model and golden model on the host, and agreement of the DUT's *outputs* with the host's.
 
         A given image (not *own_firmware*) may hold any model: only what it answered itself counts for it. Without
-        *host* nothing is evaluated there.
+        *host* nothing is evaluated there. ``kind`` says where the outputs come from.
         """
         workload = self.loaded.scenario.workload
         if workload.task in ("none", "streaming") and self.dataset is None:
@@ -102,7 +102,7 @@ class Inputs:
             if found:
                 details[f"quality_{name}"] = found
         if outputs:
-            more, counted = self._device(outputs, details.get(f"quality_{metric}", {}).get("answers", {}))
+            more, counted = self._device(outputs, kind, details.get(f"quality_{metric}", {}).get("answers", {}))
             details["quality_device"] = counted
             known = metrics.get(metric)
             if known is None or known.value is None or counted["samples"] == len(self.dataset):
@@ -129,20 +129,20 @@ class Inputs:
         return Quantity.model_validate(found.pop("quantity")), found
 
     def _device(
-        self, outputs: dict[str, list[float]], host: dict[str, list[float]]
+        self, outputs: dict[str, list[float]], kind: Source, host: dict[str, list[float]]
     ) -> tuple[dict[str, Quantity], dict[str, Any]]:
         from emulab.quality import score
 
         assert self.dataset is not None
         result: QualityResult = score(self.dataset, outputs, "DUT")
-        metrics = {"device": result.quantity("emulated")}
+        metrics = {"device": result.quantity(kind)}
         counted: dict[str, Any] = {"samples": result.n, "value": result.value, "labels": list(result.labels)}
         if host and result.task == "classification":
             same = [a for a in result.answers if _same(a.values, host.get(a.name, []))]
             counted["equal_outputs"] = len(same)
             metrics["agreement_host"] = Quantity(
                 value=len(same) / result.n,
-                kind="emulated",
+                kind=kind,
                 source=f"outputs equal to the host's to three decimals, {len(same)} of {result.n} samples",
             )
         return metrics, counted

@@ -158,6 +158,22 @@ def test_monitor_unplugged_is_said():
             energy(session, client, [b"\1"], loops=1, inferences=60, warmups=0, pin="PA9")
 
 
+def test_an_overload_is_no_measurement(tmp_path):
+    """2 A, where a PPK2 measures up to 1 A: what came is kept, and says so."""
+    record = tmp_path / "rec"
+    with bench_of(energy_mode=True, latency_us=20_000, active_a=2.0) as bench:
+        session = open_board(bench, power=power_of(bench), record=str(record))
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        with pytest.raises(ToolError, match=r"power monitor: overload: \d+ of \d+ samples .*kept, marked"), session:
+            energy(session, client, [b"\1"], loops=1, inferences=20, warmups=0, pin="PA9")
+    from emulab.lab.captures import read_recording
+
+    kept = read_recording(record).capture
+    assert kept is not None
+    assert kept.overloads > 10_000 and "overload" in kept.incomplete
+
+
 def test_a_board_that_resets_in_a_window():
     with bench_of(latency_us=20_000) as bench, open_board(bench) as session:
         client = DutClient(session.console, session.clock, 10.0)

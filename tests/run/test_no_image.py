@@ -90,3 +90,6 @@ def test_a_board_that_is_not_flashed_runs_what_it_runs(scenario: Path) -> None:
     assert result.metrics["latency_s"].value == pytest.approx(0.01)
     assert (result.firmware_sha256, result.model_sha256) == ("", "")
     assert any("taken on trust" in note for note in result.notes)
+    # Nobody measured its energy, and a model's figure has no place among measured ones.
+    energy = result.metrics["energy_per_inference_j"]
+    assert energy.value is None and "--power" in energy.reason and "power_w" not in result.metrics

@@ -48,9 +48,10 @@ class Ppk2Sim(MonitorSim):
             return
         index = np.arange(self._made, self._made + count)
         times = self._begin_s + index / rate
-        amps = self._imperfection.spoil(self._player.current(times), times, self._random)
+        played = self._player.current(times)
+        amps = self._imperfection.spoil(played, times, self._random)
         logic = self._player.level(times) | 0xFE
-        words = packet.encode(amps, self._counter + np.arange(count), logic, self._modifiers, self.voltage_v)
+        words = packet.encode(amps, self._counter + np.arange(count), logic, self._modifiers, self.voltage_v, played)
         keep = self._imperfection.kept(self._made, count)
         self._made += count
         self._counter += count

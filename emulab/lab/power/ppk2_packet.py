@@ -95,23 +95,33 @@ def convert(adc: Any, ranges: Any, modifiers: Modifiers, voltage_v: float) -> An
     return per("ug") * (bare * (per("gs") * bare + per("gi")) + (per("s") * voltage_v + per("i")))
 
 
-def encode(current_a: Any, counters: Any, logic: Any, modifiers: Modifiers, voltage_v: float) -> bytes:
-    """Samples as the device sends them: the most sensitive range that holds each current. Inverse of
-    :func:`convert`."""
+def encode(
+    current_a: Any, counters: Any, logic: Any, modifiers: Modifiers, voltage_v: float, steady_a: Any = None
+) -> bytes:
+    """Samples as the device sends them: the most sensitive range that holds each current. Inverse of :func:`convert`.
+
+    ``steady_a`` is the current without its noise, which then decides the range: a device does not switch with noise.
+    """
     import numpy as np
 
     current = np.asarray(current_a, dtype=np.float64)
-    adc = np.zeros(len(current), dtype=np.uint32)
-    chosen = np.full(len(current), RANGES - 1, dtype=np.uint32)
-    for k in reversed(range(RANGES)):
-        linear = current / modifiers.ug[k] - modifiers.s[k] * voltage_v - modifiers.i[k]
+    deciding = current if steady_a is None else np.asarray(steady_a, dtype=np.float64)
+
+    def counts_of(values: Any, k: int) -> Any:
+        linear = values / modifiers.ug[k] - modifiers.s[k] * voltage_v - modifiers.i[k]
         if modifiers.gs[k]:
             root = np.sqrt(np.maximum(modifiers.gi[k] ** 2 + 4 * modifiers.gs[k] * linear, 0.0))
             linear = (root - modifiers.gi[k]) / (2 * modifiers.gs[k])
         else:
             linear = linear / modifiers.gi[k]
-        counts = np.rint((linear * modifiers.r[k] / ADC_MULTIPLIER + modifiers.o[k]) / 4.0)
-        fits = (counts < 0.95 * ADC_FULL) | (k == RANGES - 1)
+        return np.rint((linear * modifiers.r[k] / ADC_MULTIPLIER + modifiers.o[k]) / 4.0)
+
+    adc = np.zeros(len(current), dtype=np.uint32)
+    chosen = np.full(len(current), RANGES - 1, dtype=np.uint32)
+    for k in reversed(range(RANGES)):
+        counts = counts_of(current, k)
+        steady = counts if steady_a is None else counts_of(deciding, k)
+        fits = (steady < 0.9 * ADC_FULL) | (k == RANGES - 1)
         adc = np.where(fits, np.clip(counts, 0, ADC_FULL), adc).astype(np.uint32)
         chosen = np.where(fits, k, chosen).astype(np.uint32)
     words = (
