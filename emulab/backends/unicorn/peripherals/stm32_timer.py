@@ -143,7 +143,7 @@ class Timer(RegisterFile):
 
 @register("stm32-lptim")
 class LowPowerTimer(RegisterFile):
-    """16-bit low-power timer, internal clock. ``parameters.layout: v2`` for DIER and RCR (U5)."""
+    """16-bit low-power timer, internal clock. ``parameters.layout: v2``: RM0456 chapter 58, with DIEROK and a repetition counter."""
 
     layout = {
         "ISR": {"offset": 0x00, "writable": 0}, "ICR": {"offset": 0x04, "self_clearing": 0xFFFFFFFF}, "IER": 0x08,
@@ -155,21 +155,36 @@ class LowPowerTimer(RegisterFile):
         super().__init__(machine, name, spec)
         self._since = 0.0
         self._running = False
+        self._single = False
         self._events: list[Event] = []
         self._flags = 0
+        self._told = {1: 0, 2: 0}  # flag -> ticks up to which its matches are in the flags
+        self._v2 = self.parameters.get("layout") == "v2"
 
     def _hz(self) -> float:
         return self.clock_hz / (1 << (self.value["CFGR"] >> 9 & 7))
 
     def _passed(self) -> int:
-        return int((self.now() - self._since) * self._hz() + _ROUND) if self._running else 0
+        """Ticks since the start; a single run ends when it reaches ARR."""
+        if not self._running:
+            return 0
+        passed = int((self.now() - self._since) * self._hz() + _ROUND)
+        return min(passed, self.value["ARR"] & 0xFFFF) if self._single else passed
 
     def read_CNT(self, _: int) -> int:
         return self._passed() % ((self.value["ARR"] & 0xFFFF) + 1)
 
+    def _matches(self) -> list[tuple[int, int]]:
+        """(flag, counter value that raises it): compare, and auto-reload reached."""
+        return [(1, self.value["CMP"] & 0xFFFF), (2, self.value["ARR"] & 0xFFFF)]
+
     def read_ISR(self, _: int) -> int:
-        if self._running and self._hz() and self._passed() > (self.value["ARR"] & 0xFFFF):
-            self._flags |= 2
+        if self._running and self._hz():
+            passed, top = self._passed(), (self.value["ARR"] & 0xFFFF) + 1
+            for flag, at in self._matches():
+                if (passed - at) // top > (self._told[flag] - at) // top and passed >= at:
+                    self._flags |= flag
+                self._told[flag] = passed
         return self._flags
 
     def write_ICR(self, _old: int, written: int) -> None:
@@ -177,15 +192,26 @@ class LowPowerTimer(RegisterFile):
         self._update()
 
     def write_IER(self, _old: int, _new: int) -> None:
+        if self._v2:
+            self._flags |= 1 << 24
         self._plan()
         self._update()
+
+    def write_RCR(self, _old: int, _new: int) -> None:
+        if self._v2:
+            self._flags |= 1 << 8
 
     def write_CR(self, _old: int, new: int) -> None:
         if not new & 1:
             self._running = False
-        elif new & 6 and not self._running:
-            self._running, self._since = True, self.now()
+        elif new & 6 and (not self._running or (self._single and self._over())):
+            self._running, self._single, self._since = True, bool(new & 2), self.now()
+            self._told = {1: 0, 2: 0}
+        self.value["CR"] &= ~6  # both starts are cleared by hardware
         self._plan()
+
+    def _over(self) -> bool:
+        return self._passed() >= (self.value["ARR"] & 0xFFFF)
 
     def write_ARR(self, _old: int, _new: int) -> None:
         self._flags |= 0x10
@@ -204,8 +230,8 @@ class LowPowerTimer(RegisterFile):
         if not self._running or not self._hz():
             return
         top = (self.value["ARR"] & 0xFFFF) + 1
-        for flag, at in ((2, 0), (1, self.value["CMP"] & 0xFFFF)):
-            if self.value["IER"] & flag:
+        for flag, at in self._matches():
+            if self.value["IER"] & flag and not (self._single and self._passed() >= at):
                 wait = (at - self._passed()) % top or top
                 exact = (self._passed() + wait) / self._hz() - (self.now() - self._since)
                 self._events.append(self.after(exact, self._flag(flag)))
@@ -213,6 +239,7 @@ class LowPowerTimer(RegisterFile):
     def _flag(self, flag: int):  # type: ignore[no-untyped-def]
         def action() -> None:
             self._flags |= flag
+            self._told[flag] = self._passed()
             self._update()
             self._plan()
 
