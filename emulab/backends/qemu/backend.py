@@ -13,6 +13,7 @@ from emulab.errors import BackendUnavailable, InputError, ToolError
 
 if TYPE_CHECKING:
     from emulab.backends.qemu.session import QemuSession
+    from emulab.backends.stack import StackRegion
     from emulab.firmware.image import Image
     from emulab.model.platform import BackendMapping, Platform
 
@@ -32,7 +33,9 @@ class QemuBackend:
     """
 
     name = "qemu"
-    capabilities: frozenset[Capability] = frozenset({"console", "virtual-time", "profile", "cycles", "memory-accesses"})
+    capabilities: frozenset[Capability] = frozenset(
+        {"console", "virtual-time", "profile", "cycles", "memory-accesses", "stack"}
+    )
 
     def available(self) -> Availability:
         return self.available_at("")
@@ -159,17 +162,41 @@ def _open(
         notes.append(
             f"fidelity core: ran on QEMU {mapping.machine} ({machine.name}) with the timing of {platform.name}"
         )
+    if not qemu.sleeps_by_its_clock:
+        notes.append(f"time asleep varies with the host in QEMU {qemu.version_text}; from 10.0 on it repeats")
+    stack = stack_of(machine, image)
     process = QemuProcess()
     names = {FAULT_EDGE + i: name for i, name in enumerate(faults.values())}
-    session = QemuSession(process, image, counts, tracker, names, notes, configuration.uart_delays)
+    session = QemuSession(process, image, counts, tracker, names, notes, configuration.uart_delays, stack)
     try:
-        arguments = machine_arguments(machine, mapping, image, process.folder)
+        arguments = machine_arguments(machine, mapping, image, process.folder, qemu)
+        if stack and not stack.painted_by_firmware:
+            paint = process.folder / "paint.bin"
+            paint.write_bytes(stack.paint())
+            arguments += ["-device", f"loader,file={paint},addr=0x{stack.low:x},force-raw=on"]
         process.start(qemu.path, plugin, configuration.text(), arguments)
         session.start()
     except BaseException:
         session.close()
         raise
     return session
+
+
+def stack_of(machine: Platform, image: Image) -> StackRegion | None:
+    """Where *image* has its stack on *machine*; None where that cannot be told."""
+    from emulab.backends.stack import riscv_initial_sp, stack_region
+
+    if machines.arch_of(machine) == "riscv":
+        top = riscv_initial_sp(image)
+    else:
+        base = machine.soc.vector_base
+        start = base if base is not None else image.segments[0][0]
+        try:
+            top = int.from_bytes(image.read(start, 4), "little")
+        except (InputError, ValueError, IndexError):
+            top = 0
+    ranges = [(base, base + size) for found in machines.memory_ranges(machine).values() for base, size in found]
+    return stack_region(image, top, lambda a: next(((low, end) for low, end in ranges if low <= a < end), None))
 
 
 def plugin_flags(qemu: install.Qemu) -> list[str]:
@@ -203,12 +230,14 @@ def icount_shift(machine: Platform, mapping: BackendMapping) -> int:
     return max(0, min(10, round(math.log2(1e9 / machine.board.clock_hz)))) if chosen is None else int(chosen)
 
 
-def machine_arguments(machine: Platform, mapping: BackendMapping, image: Image, folder: Path) -> list[str]:
-    """QEMU's command line for *machine* running *image*."""
+def machine_arguments(
+    machine: Platform, mapping: BackendMapping, image: Image, folder: Path, qemu: install.Qemu
+) -> list[str]:
+    """Command line of *qemu* for *machine* running *image*."""
     chosen = mapping.options
-    # sleep=off: time asleep passes at once, by QEMU's clock, so that it repeats.
-    shift = icount_shift(machine, mapping)
-    arguments = ["-machine", mapping.machine, "-icount", f"shift={shift},align=off,sleep=off"]
+    # sleep=off: time asleep passes at once, by QEMU's clock alone, so that it repeats.
+    shift, sleep = icount_shift(machine, mapping), "off" if qemu.sleeps_by_its_clock else "on"
+    arguments = ["-machine", mapping.machine, "-icount", f"shift={shift},align=off,sleep={sleep}"]
     arguments += ["-semihosting-config", "enable=on,target=native"]
     for option in ("cpu",):
         if chosen.get(option):

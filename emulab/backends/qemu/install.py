@@ -40,6 +40,11 @@ class Qemu:
         """Version of the plugin interface to build the probe for; later versions still accept 4."""
         return next(api for first, api in _INTERFACES if self.version[:2] >= first)
 
+    @property
+    def sleeps_by_its_clock(self) -> bool:
+        """Whether ``-icount sleep=off`` tells right how long the core slept (7.2 counts a periodic timer's sleep twice)."""
+        return self.version[:2] >= (10, 0)
+
     def machines(self) -> frozenset[str]:
         """Names of the machines this QEMU has. ToolError where it does not tell."""
         return _machines(str(self.path), self.path.stat().st_mtime_ns)

@@ -33,6 +33,7 @@ class QemuProcess:
             self.events, self._child_events = self._pipe()
             self._child_commands, self.commands = self._pipe()
             self._qmp, self._child_qmp = socket.socketpair()
+            self._clock = [*socket.socketpair(), *socket.socketpair()]
             for name in ("console.in", "console.out", "monitor.in", "monitor.out"):
                 os.mkfifo(self.folder / name)
             self.output = os.open(self.folder / "console.out", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -60,6 +61,9 @@ class QemuProcess:
         options = f"events={events},commands={commands},config={config}"
         options += f",input={self.folder / 'console.in'},wake={self.folder / 'monitor.in'}"
         options += f",log={self.folder / 'console.log'}"
+        # The plugin's clock: it sends packets into one socket, and takes them out of the other (probe/c/qemu_link.h).
+        plugin_clock, clock, plugin_sink, sink = (end.fileno() for end in self._clock)
+        options += f",clock={plugin_clock},sink={plugin_sink},dump={self.folder / 'clock.pcap'}"
         log = f",logfile={self.folder / 'console.log'},logappend=on"
         command = [
             str(program),
@@ -68,6 +72,11 @@ class QemuProcess:
             *("-chardev", f"pipe,id=emulab-monitor,path={self.folder / 'monitor'}", "-mon", "chardev=emulab-monitor"),
             *("-chardev", f"pipe,id=emulab-console,path={self.folder / 'console'}{log}"),
             *("-chardev", f"socket,id=emulab-qmp,fd={qmp}", "-mon", "chardev=emulab-qmp,mode=control"),
+            *("-netdev", f"socket,id=emulab-clock,fd={clock}", "-netdev", f"socket,id=emulab-sink,fd={sink}"),
+            *("-netdev", "hubport,id=emulab-hub-in,hubid=77,netdev=emulab-clock"),
+            *("-netdev", "hubport,id=emulab-hub-out,hubid=77,netdev=emulab-sink"),
+            *("-object", f"filter-dump,id=emulab-dump,netdev=emulab-clock,file={self.folder / 'clock.pcap'},maxlen=1"),
+            *("-rtc", "base=2024-01-01,clock=vm"),
             *("-plugin", f"{plugin},{options}"),
         ]
         try:
@@ -76,7 +85,8 @@ class QemuProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
-                pass_fds=(events, commands, qmp),
+                pass_fds=(events, commands, qmp, plugin_clock, clock, plugin_sink, sink),
+                env={**os.environ, "TZ": "UTC0"},
                 start_new_session=True,
                 cwd=self.folder,
             )
@@ -86,6 +96,8 @@ class QemuProcess:
             os.close(descriptor)
             self._open.remove(descriptor)
         self._child_qmp.close()
+        for end in self._clock:
+            end.close()
 
     @property
     def qmp(self) -> socket.socket:
@@ -105,10 +117,11 @@ class QemuProcess:
             return None
 
     def said(self) -> str:
-        """What QEMU printed, without its register dumps, on one line."""
+        """What QEMU printed, without its register dumps and warnings, on one line."""
         text = self.stderr_text()
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        kept = [line for line in lines if not re.match(r"(R\d\d|[A-Z]PSR|x\d+/|\s*pc\s|FPSCR|[sd]\d\d)", line)]
+        dump = re.compile(r"(R\d\d|[A-Z]PSR|x\d+/|\s*pc\s|FPSCR|[sd]\d\d)|\S+: warning: ")
+        kept = [line for line in lines if not dump.match(line)]
         return "; ".join(kept[:3])[:400]
 
     def stderr_text(self) -> str:
@@ -132,4 +145,6 @@ class QemuProcess:
         for name in ("_qmp", "_child_qmp", "_stderr"):
             if hasattr(self, name):
                 getattr(self, name).close()
+        for end in getattr(self, "_clock", ()):
+            end.close()
         shutil.rmtree(self.folder, ignore_errors=True)

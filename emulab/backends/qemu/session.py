@@ -20,6 +20,7 @@ from emulab.probe.profile import WindowProfile
 if TYPE_CHECKING:
     from emulab.backends.base import GpioEdge
     from emulab.backends.qemu.windows import WindowTracker
+    from emulab.backends.stack import StackRegion
     from emulab.firmware.image import Image
 
 FAULT_EDGE = 0x10000
@@ -27,7 +28,8 @@ FAULT_EDGE = 0x10000
 _START_LIMIT_S = 20.0
 _WRITE_LIMIT_S = 10.0
 _FAULT_GRACE_S = 0.5
-_BYTE_LIMIT_S = 1.0
+_QMP_LIMIT_S = 5.0
+_BYTE_LIMIT_S = 3.0
 
 
 class QemuSession:
@@ -51,10 +53,12 @@ class QemuSession:
         fault_handlers: dict[int, str],
         notes: list[str],
         delayed: bool,
+        stack: StackRegion | None = None,
     ) -> None:
         self.process, self.image, self.counts, self._tracker = process, image, counts, tracker
         self._fault_handlers, self._notes = fault_handlers, notes
         self._delayed = delayed
+        self._stack, self._stack_bytes = stack, 0
         self._stream = stream.RecordStream()
         self._events: deque[stream.Record] = deque()
         self._bytes = bytearray()
@@ -110,9 +114,21 @@ class QemuSession:
             "qemu_version": self._qmp.version,
             "instructions": self.counts.instructions,
         }
+        if self._measure_stack():
+            found["stack_bytes"] = self._stack_bytes
         if self.counts.idle_s:
-            found["idle_host_s"] = self.counts.idle_s
+            found["idle_s"] = self.counts.idle_s
         return found
+
+    def _measure_stack(self) -> int:
+        """Deepest use of the stack so far, in bytes; 0 where that is not known."""
+        if self._stack is None or self._ended is not None:
+            return self._stack_bytes
+        file, size = self.process.folder / "stack.bin", self._stack.high - self._stack.low
+        with contextlib.suppress(ToolError, OSError):
+            self._qmp.execute("memsave", _QMP_LIMIT_S, val=self._stack.low, size=size, filename=str(file))
+            self._stack_bytes = self._stack.used_bytes(file.read_bytes())
+        return self._stack_bytes
 
     def windows(self) -> list[WindowProfile]:
         """Completed windows in the order in which they ended."""

@@ -142,6 +142,8 @@ class PluginConfiguration:
     """(id, address executed, index of the other end or -1, armed)"""
     markers: frozenset[int] = frozenset()
     """ids of edges whose address is stored to instead"""
+    icount_shift: int = 0
+    """an instruction takes 2^N ns of QEMU's time"""
     uart_delays: bool = False
     """whether the UART sends later than it is stored to"""
     count_memory: bool = True
@@ -158,6 +160,7 @@ class PluginConfiguration:
 
     def text(self) -> str:
         lines = [f"uart_delays {int(self.uart_delays)}", f"count_memory {int(self.count_memory)}"]
+        lines.append(f"shift {self.icount_shift}")
         lines += [f"memory {word:x}" for word in self.memsim]
         if self.memsim:
             lines.append(f"simulate {int(self.memories_cost)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+from emulab.backends.stack import riscv_initial_sp
 from emulab.backends.unicorn.faults import describe_error
 from emulab.probe import core as probe_core
 
@@ -72,11 +73,7 @@ class RiscV:
             )
 
     def initial_stack(self) -> int:
-        symbols = self.machine.image.symbols
-        for name in ("__stack_top", "_stack_top", "__StackTop", "_estack", "_sp"):
-            if name in symbols:
-                return symbols[name].address
-        return 0
+        return riscv_initial_sp(self.machine.image)
 
     def resume_pc(self) -> int:
         return self._pc

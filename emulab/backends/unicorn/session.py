@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from emulab.backends.base import GpioEdge, SessionOptions
+from emulab.backends.stack import StackRegion, stack_region
 from emulab.backends.unicorn.machine import Machine
 from emulab.backends.unicorn.windows import WindowTracker
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from emulab.model.platform import Platform
     from emulab.probe.profile import WindowProfile
 
-_PAINT = b"\xa5\x5a\xc3\x3c"
 _QUIET_READS = 3
 
 
@@ -91,43 +91,24 @@ class UnicornSession:
         self.clock = VirtualClock(self.machine)
         self.profiler: UnicornProfiler | None = UnicornProfiler(self._tracker)
         self.power_meter = None
-        self._painted = self._paint_stack()
+        self._stack = self._paint_stack()
 
     def _record_edge(self, pin: str, time_s: float, level: bool) -> None:
         self._edges.append(GpioEdge(pin, time_s, level))
 
     # -- stack ----------------------------------------------------------------------------------------------
 
-    def _paint_stack(self) -> tuple[int, int] | None:
+    def _paint_stack(self) -> StackRegion | None:
         """Fill what lies between the program's data and the initial stack pointer, to see later how deep it went."""
-        low, high = (self.image.symbols.get(f"emulab_stack_{end}") for end in ("low", "high"))
-        if low is not None and high is not None and high.address > low.address:
-            # emulab's own firmware says where its stack is, and paints it with the same pattern
-            self.machine.poke(low.address, _PAINT * ((high.address - low.address) // 4))
-            return low.address, high.address
-        top = self.machine.core.initial_stack()
-        if self.image.format != "elf" or not top:
-            return None
-        below = [a + n for a, n in self.image.footprint if a < top]
-        memory = self.machine.memory_range(top - 4)
-        if memory is None or not below:
-            return None
-        bottom = max([memory[0], *(e for e in below if e <= top)])
-        bottom = (bottom + 3) & ~3
-        if top - bottom < 16 or any(a < top and a + n > bottom for a, n in self.image.footprint):
-            return None
-        self.machine.poke(bottom, _PAINT * ((top - bottom) // 4))
-        return bottom, top
+        region = stack_region(self.image, self.machine.core.initial_stack(), self.machine.memory_range)
+        if region is not None:
+            self.machine.poke(region.low, region.paint())
+        return region
 
     def _stack_bytes(self) -> int | None:
-        if self._painted is None:
+        if self._stack is None:
             return None
-        bottom, top = self._painted
-        data = self.machine.peek(bottom, (top - bottom) & ~3)
-        for offset in range(0, len(data), 4):
-            if data[offset : offset + 4] != _PAINT:
-                return top - bottom - offset
-        return 0
+        return self._stack.used_bytes(self.machine.peek(self._stack.low, self._stack.high - self._stack.low))
 
     # -- the contract ---------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, LOG_LIMIT = 1 << 20, WAKE_NS = 300000, REPEAT_NS = 10000000, TAKE_NS = 1000000000 };
+enum { POLLS = 16, PATIENCE_MS = 2000, SEND_AT = 32768, LOG_LIMIT = 1 << 20, WAKE_NS = 300000, REPEAT_NS = 10000000, TAKE_NS = 1000000000, CLOCK_MS = 5000 };
 
 static int events_fd = -1, control_fd = -1, input_fd = -1, wake_fd = -1, log_fd = -1;
 static off_t log_read;
@@ -91,7 +91,6 @@ static uint32_t chunk_left;          /* bytes of the chunk that is being handed 
 static uint32_t delivered, consumed; /* bytes put on the line, bytes the firmware has read */
 static uint32_t late_chunks, chunks_opened;
 static int free_run, sleeping, polls;
-static uint64_t slept_since;
 static uint32_t price[4];
 static int priced;
 
@@ -169,7 +168,6 @@ void input_sleeps(void (*counts)(void)) {
     pthread_mutex_lock(&input);
     if (delivered == consumed) wait_for_input(counts);
     sleeping = 1;
-    slept_since = delivered == consumed ? now_ns() : 0;
     pthread_mutex_unlock(&input);
 }
 
@@ -184,12 +182,10 @@ int input_loaded(void) {
     return taken;
 }
 
-uint64_t input_wakes(void) {
+void input_wakes(void) {
     pthread_mutex_lock(&input);
-    uint64_t slept = sleeping && slept_since ? now_ns() - slept_since : 0;
     sleeping = 0;
     pthread_mutex_unlock(&input);
-    return slept;
 }
 
 uint32_t input_late(void) { return late_chunks; }
@@ -200,6 +196,38 @@ void link_price(uint32_t words[4]) {
     memcpy(words, price, sizeof price);
     priced = 0;
     pthread_mutex_unlock(&input);
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------------- */
+
+enum { FRAME = 60, PCAP_HEAD = 24, PCAP_RECORD = 16 + 1, EPOCH_S = 1704067200 }; /* the dump keeps one byte of each packet */
+
+static int clock_fd = -1, sink_fd = -1, dump_fd = -1;
+static off_t dump_read = PCAP_HEAD;
+
+void link_clock(int clock, int sink, const char *dump_path) {
+    clock_fd = clock, sink_fd = sink;
+    dump_fd = open(dump_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+}
+
+/* A stream carries packets after their length; the dump is a pcap file, whose records begin with {seconds, microseconds}.
+ * The machine starts at 2024-01-01 00:00 UTC (QemuProcess says so). */
+uint64_t virtual_ns(void) {
+    uint8_t frame[4 + FRAME] = {0, 0, 0, FRAME}, back[sizeof frame];
+    uint32_t stamp[2];
+    if (dump_fd < 0 || write(clock_fd, frame, sizeof frame) != sizeof frame) return 0;
+    for (size_t done = 0; done < sizeof back;) { /* it came through: its record is written */
+        struct pollfd p = {.fd = sink_fd, .events = POLLIN};
+        ssize_t n = poll(&p, 1, CLOCK_MS) > 0 ? read(sink_fd, back + done, sizeof back - done) : 0;
+        if (n <= 0) { /* a clock that does not answer is asked no more */
+            close(dump_fd), dump_fd = -1;
+            return 0;
+        }
+        done += (size_t)n;
+    }
+    if (pread(dump_fd, stamp, sizeof stamp, dump_read) != sizeof stamp) return 0;
+    dump_read += PCAP_RECORD;
+    return (((uint64_t)stamp[0] - EPOCH_S) * 1000000u + stamp[1]) * 1000u;
 }
 
 /* ---- commands in --------------------------------------------------------------------------------------------- */
@@ -224,10 +252,7 @@ static void enqueue(uint32_t size) {
     memcpy(queue + queue_tail, &size, sizeof size);
     memcpy(queue + queue_tail + sizeof size, chunk, size);
     queue_tail += size + sizeof size;
-    if (sleeping && ready()) {
-        slept_since = 0; /* it slept until the host spoke: not the firmware's time */
-        deliver();
-    }
+    if (sleeping && ready()) deliver();
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&input);
     free(chunk);

@@ -9,6 +9,9 @@
  * the vCPU waits, and no virtual time passes. Within a chunk the next byte follows when the firmware has read the one
  * before.
  *
+ * Time. The plugin interface tells none. But QEMU notes the virtual time of every packet in a dump of network traffic, so
+ * a packet sent through a hub that no device is connected to tells it.
+ *
  * Console output. QEMU logs what it sends in the very moment of the store, so the log tells which byte a store sent, and
  * whether it sent one (a store to a divisor latch, or to a transmitter that is off, does not). */
 #ifndef EMULAB_QEMU_LINK_H
@@ -23,6 +26,8 @@ enum { DATA = 1, RUN, HOLD, QUERY, PRICE };         /* commands */
 /* Opens the console's input line, the monitor's and the console's log, starts the thread that listens to the host. 0, or -1
  * with a line on stderr. */
 int link_open(int events_fd, int control_fd, const char *input_path, const char *wake_path, const char *log_path);
+/* What tells the time: packets written to clock_fd come out of sink_fd, and stand in the dump with their virtual time. */
+void link_clock(int clock_fd, int sink_fd, const char *dump_path);
 
 /* A record is built between begin and end; end with now != 0 sends everything that waits. */
 void link_begin(uint32_t type);
@@ -41,8 +46,9 @@ int output_pending(void);
 void input_polled(void (*counts)(void));
 int input_loaded(void);
 void input_sleeps(void (*counts)(void));
-/* It woke up: host time slept, 0 where that was until the host spoke. */
-uint64_t input_wakes(void);
+void input_wakes(void);
+/* QEMU's virtual time in ns (to 1 us), as of the last time the vCPU went to sleep; 0 where it cannot be told. */
+uint64_t virtual_ns(void);
 /* Chunks that were handed over without waiting for a poll, because the firmware never polled. */
 uint32_t input_late(void);
 

@@ -98,6 +98,7 @@ static struct {
 } memories[MAX_MEMORIES];
 static unsigned memory_count;
 static uint64_t idle_ns;
+static unsigned shift; /* an instruction takes 2^shift ns of QEMU's time */
 static uint32_t idles;
 
 uint32_t plugin_pc(void) { return current->address; }
@@ -243,9 +244,13 @@ static void enter(block *b) {
     else enter_counted(b);
 }
 
+/* The first block after a sleep. QEMU's time is that of the instructions executed, and what was slept. */
 static void wake(void) {
-    uint64_t slept = input_wakes();
-    idle_ns += slept, idles++;
+    input_wakes();
+    settle();
+    uint64_t now = virtual_ns(), ran = probe->instructions << shift;
+    if (now > ran + idle_ns) idle_ns = now - ran;
+    idles++;
     asleep = 0;
 }
 
@@ -511,6 +516,8 @@ static int configure(const char *line) {
         uart_delays = a;
     } else if (sscanf(line, "count_memory %u", &a) == 1) {
         count_memory = a;
+    } else if (sscanf(line, "shift %u", &a) == 1) {
+        shift = a;
     } else if (sscanf(line, "moved %x %x %x", &a, &b, &c) == 3 && moved_count < sizeof moved / sizeof *moved) {
         moved[moved_count].base = a, moved[moved_count].size = b, moved[moved_count++].offset = c;
     } else if (sscanf(line, "memory %x", &a) == 1) {
@@ -552,6 +559,7 @@ PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *in
                   option(argc, argv, "wake"), option(argc, argv, "log"))) {
         return -1;
     }
+    link_clock(atoi(option(argc, argv, "clock")), atoi(option(argc, argv, "sink")), option(argc, argv, "dump"));
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
     qemu_plugin_register_atexit_cb(id, on_quit, NULL);
     return 0;
