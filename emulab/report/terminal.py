@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report import golden, memory, robustness, streaming
+from emulab.report import between, golden, memory, robustness, streaming
 from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -47,7 +47,7 @@ def print_record(record: RunRecord, console: Console) -> None:
     if any(told):
         table.add_row("fits", *("[red]no[/]" if text == "no" else text for text in told))
     console.print(table)
-    for line in golden.lines(record):
+    for line in [*between.lines(record), *golden.lines(record)]:
         console.print(escape(line))
     evaluated = evaluated_on(record)
     if evaluated:

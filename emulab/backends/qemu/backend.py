@@ -160,7 +160,7 @@ def _open(
     notes = []
     if machine.name != platform.name:
         notes.append(
-            f"fidelity core: ran on QEMU {mapping.machine} ({machine.name}) with the timing of {platform.name}"
+            f"fidelity core: rebuilt for QEMU {mapping.machine}, whose map differs; timing and energy of {platform.name}"
         )
     if not qemu.sleeps_by_its_clock:
         notes.append(f"time asleep varies with the host in QEMU {qemu.version_text}; from 10.0 on it repeats")
