@@ -165,7 +165,7 @@ def _record_pairs(emulated: RunRecord, physical: RunRecord | None) -> list[Pair]
         Pair(result, dict(reference.metrics), f"{reference.platform}/{reference.backend}", reference)
         for result in _finished(subjects)
         for reference in finished
-        if reference.platform == result.platform
+        if (reference.platform, reference.variant) == (result.platform, result.variant)
     ]
     if not pairs:
         mine = ", ".join(sorted({r.platform for r in subjects})) or "none"

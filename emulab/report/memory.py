@@ -92,7 +92,16 @@ def flash_table(result: Result) -> Table | None:
     model = sum(layer["code_bytes"] + layer["weight_bytes"] for layer in layers)
     whole = int(found.get("flash_bytes", 0))
     left = whole - model
+    kernels: dict[str, int] = found.get("kernels", {})
+    for name, count in kernels.items():
+        rows.append((f"shared {name.removeprefix('emulab_')}", size(count), "", size(count)))
+    left -= sum(kernels.values())
     for name, count in sections.items():
+        if name == ".text.kernel" and kernels:
+            left -= count - sum(kernels.values())
+            if count > sum(kernels.values()):
+                rows.append(("rest of section .text.kernel", "", "", size(count - sum(kernels.values()))))
+            continue
         if layers and (name.endswith(".model") or (name == ".data" and found.get("constants_in_ram"))):
             continue
         rows.append((f"section {name}", "", "", size(count)))
@@ -100,7 +109,7 @@ def flash_table(result: Result) -> Table | None:
     if layers and left > 0:
         rows.append(("rest of the model's sections", "", "", size(left)))
     rows.append(("all", "", "", _of(whole, found.get("flash_limit_bytes"))))
-    note = "kernels that layers share are in section .text.kernel" if layers else ""
+    note = ".text and .rodata are start-up, drivers and the test protocol, .libc the C library" if layers else ""
     if found.get("constants_in_ram"):
         note += "; constants that start-up copies to RAM count with their layer"
     return Table(f"{result.label}: flash", ("", "code", "constants", "flash"), tuple(rows), note)

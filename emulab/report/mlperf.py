@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
 from emulab.model.record import Result, RunRecord, WindowRecord, write_text
+from emulab.report.metrics import board
 
 if TYPE_CHECKING:
     from emulab.lab.capture import Capture
@@ -51,7 +52,7 @@ def write_submission(
     for result in finished:
         physical = result.backend in PHYSICAL_BACKENDS
         base = output / (division or ("closed" if physical else "open")) / submitter
-        system = _name(result.platform if physical else f"{result.platform}-{result.backend}")
+        system = _name(board(result) if physical else result.label)
         files += _write_result(record, result, folder, base, system, model, physical)
     return files
 

@@ -52,6 +52,7 @@ def memory(
             {"symbol": layer.symbol, "op": layer.op, "code_bytes": layer.code_bytes, "weight_bytes": layer.weight_bytes}
             for layer in firmware.layers
         ],
+        "kernels": _kernels(image),
         "arena": _arena(firmware),
     }
     told("flash_bytes", firmware.flash_bytes, "linked image")
@@ -62,6 +63,17 @@ def memory(
         source = "deepest chain of calls in the machine code, an interrupt on top"
         told("stack_bound_bytes", firmware.static_stack_bytes, source, "modelled")
     return metrics, details
+
+
+def _kernels(image: Image) -> dict[str, int]:
+    """Functions that layers share, the largest first: name -> bytes of code."""
+    place = [(s.address, s.address + s.size) for s in image.sections if s.name == ".text.kernel"]
+    found = {
+        s.name: s.size
+        for s in image.all_symbols
+        if s.kind == "function" and s.size and any(low <= s.address & ~1 < high for low, high in place)
+    }
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _limits(platform: Platform) -> tuple[int, int]:

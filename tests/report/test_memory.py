@@ -38,6 +38,7 @@ def test_flash_of_layers_and_sections_is_the_image(record: RunRecord) -> None:
         weights = sum(layer["weight_bytes"] for layer in found["layers"])
         code = sum(layer["code_bytes"] for layer in found["layers"])
         sections = found["flash_by_section"]
+        assert 0 < sum(found["kernels"].values()) <= sections[".text.kernel"]
         assert 0 < code <= sections[".text.model"]
         assert 0 < weights <= sections[".rodata.model"] + sections.get(".data", 0)
         assert sum(sections.values()) == pytest.approx(found["flash_bytes"], abs=64), "padding between sections"
