@@ -38,6 +38,8 @@ class BenchOptions:
     speed: float = 1.0
     active_a: float | None = None
     idle_a: float | None = None
+    interface_board: bool = False
+    """The console is that of an MLPerf interface board, through which the board is spoken to."""
     imperfection: Imperfection = field(default_factory=Imperfection)
     seed: int = 0
 
@@ -81,6 +83,7 @@ def bench_sim(platform: Platform, image: Image, options: BenchOptions | None = N
             speed=options.speed,
             idle_a=idle,
             active_a=active,
+            interface_board=options.interface_board,
         ) as bench,
     ):
         yield bench

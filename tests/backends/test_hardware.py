@@ -50,7 +50,11 @@ class FakeSession:
 
 def bench_of(**options):
     monitors = options.pop("monitors", ("ppk2",))
-    bench = {k: options.pop(k) for k in ("speed", "imperfection", "line", "active_a", "idle_a") if k in options}
+    bench = {
+        k: options.pop(k)
+        for k in ("speed", "imperfection", "line", "active_a", "idle_a", "interface_board")
+        if k in options
+    }
     return Bench(FakeSession(**options), pin="PA9", monitors=monitors, **bench)
 
 
@@ -270,6 +274,34 @@ def test_buckets_keep_the_mean_and_the_gaps():
     assert trace.step_s == pytest.approx(1e-4)
     assert trace.mean_a == pytest.approx([0.01, np.nan, 0.02, 0.04], nan_ok=True)
     assert trace.lost_samples == 15
+
+
+def test_a_board_behind_the_simulated_interface_board():
+    with (
+        bench_of(latency_us=20_000, speed=5.0, interface_board=True) as bench,
+        open_board(bench, interface_board=True) as session,
+    ):
+        client = DutClient(session.console, session.clock, 10.0)
+        client.sync()
+        assert client.profile()[1] == "kws01"
+        assert performance(client, [b"\5\0"], loops=2, inferences=4).latency_s == pytest.approx(0.02)
+        with pytest.raises(ToolError, match="Unknown command"):
+            client.command("nonsense")
+    with bench_of(interface_board=True, monitors=()) as bench:
+        from emulab.lab.console import SerialConsole
+
+        console = SerialConsole(bench.console_url, 115200)
+        heard = b""
+        for command in (b"name%", b"setbaud 9600%", b"play x%", b"dut name%"):
+            console.write(command)
+        while b"[dut]: m-ready" not in heard:
+            found = console.read(5.0)
+            assert found, heard
+            heard += found
+        console.close()
+    lines = heard.decode().split("\r\n")
+    assert lines[:5] == ["m-name-interface-[simulated]", "m-ready", "m-ready", "e-[Unknown command: play x]", "m-ready"]
+    assert lines[5:7] == ["m-dut-passthrough(name)", "m-ready"] and lines[7].startswith("[dut]: m-name-dut-[")
 
 
 def test_interface_board_prefixes_are_taken_off():

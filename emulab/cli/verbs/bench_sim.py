@@ -25,6 +25,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         choices=("ppk2", "lpm01a", "otii"),
         help="simulated power monitor; may be repeated (default: ppk2)",
     )
+    parser.add_argument(
+        "--interface-board", action="store_true", help="the console is that of an MLPerf interface board (energy mode)"
+    )
     parser.add_argument("--noise", type=float, default=0.01, help="part of the value, one standard deviation")
     parser.add_argument("--drift", type=float, default=0.001, help="slow gain error, part of the value")
     parser.add_argument("--lost", type=float, default=0.0, help="part of the samples that are lost")
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         line=args.line,
         monitors=args.monitors or ("ppk2",),
         speed=args.speed,
+        interface_board=args.interface_board,
         imperfection=Imperfection(args.noise, args.drift, lost=args.lost, clock_ppm=args.clock_ppm),
         seed=loaded.scenario.seed,
     )
@@ -63,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
             screen.print(f"{name:8} {url}", markup=False)
         power = "".join(f" --power {name}:{url}" for name, url in list(bench.monitors.items())[:1])
         line = f"emulab run {args.scenario} --platform {platform.name} --backend hardware --serial {bench.console_url}"
-        screen.print(line + power, markup=False, soft_wrap=True)
+        board = " --interface-board" if args.interface_board else ""
+        screen.print(line + power + board, markup=False, soft_wrap=True)
         screen.print("Ctrl-C ends the bench", style="dim")
         screen.file.flush()  # a script that waits for the names may read them from a pipe
         end = None if args.duration is None else time.monotonic() + args.duration

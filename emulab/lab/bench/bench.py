@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from emulab.errors import EmulabError, InputError
 from emulab.lab.bench.imperfection import Imperfection
-from emulab.lab.bench.line import PtyLine, TcpLine, open_line
+from emulab.lab.bench.interface_sim import InterfaceLine
+from emulab.lab.bench.line import Line, TcpLine, open_line
 from emulab.lab.bench.lpm01a_sim import Lpm01aSim
 from emulab.lab.bench.monitor_sim import MonitorSim
 from emulab.lab.bench.otii_sim import OtiiSim
@@ -34,6 +35,7 @@ class Bench:
         speed: float = 1.0,
         idle_a: float = 0.002,
         active_a: float = 0.012,
+        interface_board: bool = False,
     ) -> None:
         if speed <= 0:
             raise InputError(f"bench-sim: speed {speed:g} must be positive")
@@ -44,7 +46,9 @@ class Bench:
         self.player = Player(session, self.world.now_s, pin, idle_a, active_a)
         self.failure: EmulabError | None = None
         self._stop = threading.Event()
-        self._console: PtyLine | TcpLine = open_line(line)
+        self._console: Line = open_line(line)
+        if interface_board:
+            self._console = InterfaceLine(self._console)
         self.console_url = self._console.url
         self.sims: dict[str, MonitorSim] = {}
         self.monitors: dict[str, str] = {}
