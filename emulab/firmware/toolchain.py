@@ -101,9 +101,9 @@ def compile_target(core: Core) -> CompileTarget:
     """Flags for *core*; the FPU of the platform decides the float ABI."""
     zig_cpu, gcc_cpu = core.cpu.get("zig", ""), core.cpu.get("gcc", "")
     if core.isa.startswith("rv"):
-        extensions = core.isa.removeprefix("rv32i")
+        extensions, *longer = core.isa.removeprefix("rv32i").split("_")
         abi = "ilp32f" if "f" in extensions and core.fpu != "none" else "ilp32"
-        features = "".join(f"+{letter}" for letter in extensions)
+        features = "".join(f"+{name}" for name in (*extensions, *longer))
         return CompileTarget(
             arch="riscv",
             zig_flags=(

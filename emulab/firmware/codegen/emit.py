@@ -78,6 +78,7 @@ def source_file(
         "#include <string.h>",
         "",
         '#include "emulab_elementwise.h"',
+        '#include "emulab_int16.h"',
         '#include "emulab_kernels.h"',
         '#include "model_weights.h"',
         "",

@@ -66,6 +66,7 @@ _TABLE = (
     SupportedOp("RELU_N1_TO_1", _BOTH, "8-bit by table", activation.lower_activation),
     SupportedOp("RESHAPE", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("RESIZE_NEAREST_NEIGHBOR", _ANY, "rows and columns by table", movement.lower_resize_nearest),
+    SupportedOp("SHAPE", _ANY, "a constant", shape.lower_shape),
     SupportedOp("SOFTMAX", _BOTH, "over the last dimension; int8 in integer arithmetic", softmax.lower_softmax),
     SupportedOp("SPLIT", _ANY, "equal parts along a dimension", movement.lower_split),
     SupportedOp("SPLIT_V", _ANY, "parts of given sizes along a dimension", movement.lower_split),

@@ -22,7 +22,7 @@ pytest.importorskip("tflite_micro", reason="the reference interpreter is missing
 # A compiler runs per example, so few examples, each of many values; derandomised, so that a failure repeats.
 COMPILED = settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
-TARGETS = [KernelTarget.PORTABLE, KernelTarget.ARM_DSP, KernelTarget.ARM_MVE]
+TARGETS = list(KernelTarget)
 
 scales = st.floats(0.002, 0.2).map(np.float32).map(float)
 zeros = st.integers(-128, 127)

@@ -21,6 +21,7 @@ from emulab.firmware.codegen.fixed_point import (
 )
 from emulab.firmware.codegen.graph import DType, Op, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered, c_float, require_dtype, require_shape
+from emulab.firmware.codegen.ops import int16
 from emulab.firmware.codegen.options import LeakyReluOptions
 
 INTEGER_BITS = 4
@@ -31,8 +32,11 @@ def lower_activation(ctx: Context, op: Op) -> Lowered:
     """LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH on int8 or float32."""
     x, y = ctx.input(op, 0), ctx.output(op)
     require_shape(y, x.shape)
-    require_dtype(x, DType.INT8, DType.FLOAT32)
+    wide = (DType.INT16,) if op.kind in ("LOGISTIC", "TANH") else ()
+    require_dtype(x, DType.INT8, DType.FLOAT32, *wide)
     require_dtype(y, x.dtype)
+    if x.dtype is DType.INT16:
+        return int16.lower_activation(ctx, op, x, y)
     if x.dtype is DType.FLOAT32:
         call = f"{_float_call(op)}{x.elements}, {ctx.pointer(x)}, {ctx.pointer(y)});"
         return Lowered([call], ("elementwise_f32.c",), in_place=((y.index, x.index),))

@@ -17,6 +17,7 @@ from emulab.firmware.codegen.lowering import (
     require_shape,
     struct,
 )
+from emulab.firmware.codegen.ops import int16
 from emulab.firmware.codegen.ops.channels import (
     EXACT,
     Channels,
@@ -50,7 +51,9 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
     geometry = _geometry(op, x, w, y, depthwise=False)
     if x.dtype is DType.FLOAT32:
         return float_layer(ctx, op, "emulab_conv_f32", geometry, _options(op).activation)
-    require_dtype(x, DType.INT8)
+    if x.dtype is DType.INT16:
+        return int16.window_layer(ctx, op, "emulab_conv_s16", geometry, 0, _options(op).activation)
+    require_dtype(x, DType.INT8, DType.INT16)
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)
     out_c = y.shape[3]
@@ -69,6 +72,15 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
         kernel = _dsp_kernel(ctx, op, geometry, weights, channels)
     elif ctx.target is KernelTarget.ARM_MVE:
         kernel = _mve_kernel(geometry, weights, channels, act[1])
+    elif ctx.target is KernelTarget.RV32IM:
+        groups = out_c // geometry["group_out_c"]
+        kernel = _Kernel(
+            "emulab_conv_s8_rv32",
+            ("conv_s8_rv32.c",),
+            interleave(weights, groups, taps, lanes=1),
+            pad_groups(channels.table, groups),
+            2 * taps,
+        )
     else:
         kernel = _Kernel("emulab_conv_s8", ("conv_s8.c",), weights, channels.table, 2 * taps)
     lines = _params(ctx, op, geometry | kernel.fields, kernel.weights, kernel.table, channels.mode, x, y, act)
@@ -150,11 +162,15 @@ def _rows(g: dict[str, int]) -> tuple[int, int]:
 
 def lower_depthwise(ctx: Context, op: Op) -> Lowered:
     """DEPTHWISE_CONV_2D: weights [1, kernel_h, kernel_w, out_c]."""
+    import numpy as np
+
     x, w, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
     geometry = _geometry(op, x, w, y, depthwise=True)
     if x.dtype is DType.FLOAT32:
         return float_layer(ctx, op, "emulab_depthwise_f32", geometry, _options(op).activation)
-    require_dtype(x, DType.INT8)
+    if x.dtype is DType.INT16:
+        return int16.window_layer(ctx, op, "emulab_depthwise_s16", geometry, 3, _options(op).activation)
+    require_dtype(x, DType.INT8, DType.INT16)
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)
     out_c = y.shape[3]
@@ -183,6 +199,12 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         rows = -(-geometry["out_h"] // -(-geometry["out_h"] // rows))
         geometry |= {"strip_rows": rows, "pitch": pitch}
         scratch = 4 * ((rows - 1) * geometry["stride_h"] + 3) * pitch + 4
+    elif ctx.target is KernelTarget.RV32IM and _is_3x3(geometry):
+        rows, pitch = _plane(geometry)
+        if rows * pitch + 4 <= ctx.spare_bytes(op):
+            source, kernel, scratch = "depthwise_s8_rv32.c", "emulab_depthwise_3x3_s8_rv32", rows * pitch + 4
+            weights = np.ascontiguousarray(weights.reshape(9, out_c).T)
+            geometry |= {"strip_rows": rows, "pitch": pitch}
     elif ctx.target is KernelTarget.ARM_MVE and geometry["group_out_c"] == 1 and weights.min() > -128:
         source, kernel = "depthwise_s8_mve.c", "emulab_depthwise_s8_mve"
         padded = -(-out_c // MVE_LANES) * MVE_LANES
@@ -231,11 +253,22 @@ def _real(weights: Tensor) -> NDArray[np.generic]:
     return real
 
 
-def _planar(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:
-    """Whether the kernel that works on channel planes fits."""
+def _is_3x3(g: dict[str, int]) -> bool:
+    """3x3, stride 1 or 2, depth multiplier 1: what the special kernels do."""
     window = [g["kernel_h"], g["kernel_w"], g["dilation_h"], g["dilation_w"], g["group_out_c"]]
-    stride = g["stride_h"] == g["stride_w"] and g["stride_w"] in (1, 2)
-    return window == [3, 3, 1, 1, 1] and stride and g["out_c"] % 4 == 0 and act == (-128, 127) and mode != EXACT
+    return window == [3, 3, 1, 1, 1] and g["stride_h"] == g["stride_w"] and g["stride_w"] in (1, 2)
+
+
+def _planar(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:
+    """Whether the DSP kernel that works on channel planes fits."""
+    return _is_3x3(g) and g["out_c"] % 4 == 0 and act == (-128, 127) and mode != EXACT
+
+
+def _plane(g: dict[str, int]) -> tuple[int, int]:
+    """Rows and bytes per row of one channel with its padding; windows come in pairs, so the last may reach further."""
+    pairs = -(-g["out_w"] // 2)
+    pitch = max((2 * pairs - 1) * g["stride_w"] + 3, g["pad_w"] + g["in_w"])
+    return (g["out_h"] - 1) * g["stride_h"] + 3, pitch
 
 
 def _options(op: Op) -> ConvOptions:

@@ -6,10 +6,12 @@ from emulab.errors import InputError
 from emulab.firmware.codegen.fixed_point import activation_range, float_activation_range, quantize_multiplier
 from emulab.firmware.codegen.graph import DType, Op, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, struct
+from emulab.firmware.codegen.ops import int16
 from emulab.firmware.codegen.ops.movement import strides
 from emulab.firmware.codegen.options import ActivationOptions
 
-ADD_LEFT_SHIFT = 20
+ADD_LEFT_SHIFT = {DType.INT8: 20, DType.INT16: 15}
+"""Spare bits both operands of a sum are given before they are scaled."""
 
 
 def lower_add(ctx: Context, op: Op) -> Lowered:
@@ -18,16 +20,17 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
     if y.dtype is DType.FLOAT32:
         return _float(ctx, op, a, b, y)
     act = activation_range(_activation(op), y)
+    left_shift = ADD_LEFT_SHIFT[y.dtype]
     twice_max = 2.0 * max(a.scale, b.scale)
     ma, mb = quantize_multiplier(a.scale / twice_max), quantize_multiplier(b.scale / twice_max)
-    mo = quantize_multiplier(twice_max / ((1 << ADD_LEFT_SHIFT) * y.scale))
+    mo = quantize_multiplier(twice_max / ((1 << left_shift) * y.scale))
     lines = struct(
         "emulab_add_s8_params",
         {
             "zero_a": a.zero_point,
             "zero_b": b.zero_point,
             "out_zero": y.zero_point,
-            "left_shift": ADD_LEFT_SHIFT,
+            "left_shift": left_shift,
             "multiplier_a": ma.value,
             "shift_a": ma.shift,
             "multiplier_b": mb.value,
@@ -39,7 +42,7 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
             "subtract": int(op.kind == "SUB"),
         },
     )
-    return _call(ctx, *_kernel(ctx, "emulab_add_s8"), lines, a, b, y)
+    return _call(ctx, *_kernel(ctx, "emulab_add", y), lines, a, b, y)
 
 
 def lower_mul(ctx: Context, op: Op) -> Lowered:
@@ -61,12 +64,14 @@ def lower_mul(ctx: Context, op: Op) -> Lowered:
             "act_max": act[1],
         },
     )
-    return _call(ctx, *_kernel(ctx, "emulab_mul_s8"), lines, a, b, y)
+    return _call(ctx, *_kernel(ctx, "emulab_mul", y), lines, a, b, y)
 
 
-def _kernel(ctx: Context, name: str) -> tuple[str, tuple[str, ...]]:
+def _kernel(ctx: Context, name: str, y: Tensor) -> tuple[str, tuple[str, ...]]:
+    if y.dtype is DType.INT16:
+        return f"{name}_s16", int16.ELEMENTWISE
     suffix = ctx.target.suffix("mve")
-    return name + suffix, ("elementwise_s8_mve.c" if suffix else "add_s8.c",)
+    return f"{name}_s8{suffix}", ("elementwise_s8_mve.c" if suffix else "add_s8.c",)
 
 
 def _float(ctx: Context, op: Op, a: Tensor, b: Tensor, y: Tensor) -> Lowered:
@@ -82,9 +87,11 @@ def _activation(op: Op) -> str:
 
 def _operands(ctx: Context, op: Op) -> tuple[Tensor, Tensor, Tensor]:
     a, b, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
-    require_dtype(y, DType.INT8, DType.FLOAT32)
+    require_dtype(y, DType.INT8, DType.INT16, DType.FLOAT32)
     require_dtype(a, y.dtype)
     require_dtype(b, y.dtype)
+    if y.dtype is DType.INT16:
+        int16.require_symmetric(a, b, y)
     return a, b, y
 
 

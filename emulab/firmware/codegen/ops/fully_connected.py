@@ -6,6 +6,7 @@ from emulab.errors import InputError
 from emulab.firmware.codegen.fixed_point import activation_range
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, quantised, require_dtype, require_rank, struct
+from emulab.firmware.codegen.ops import int16
 from emulab.firmware.codegen.ops.channels import EXACT, bias_values, channel_table, convolution_multipliers
 from emulab.firmware.codegen.ops.conv import float_layer
 from emulab.firmware.codegen.ops.packing import MVE_LANES, interleave, mve_channels, pad_groups
@@ -30,7 +31,10 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
     if x.dtype is DType.FLOAT32:
         size = {"batches": batches, "in_c": in_n, "out_c": out_n}
         return float_layer(ctx, op, "emulab_fully_connected_f32", size, options.activation)
-    require_dtype(x, DType.INT8)
+    if x.dtype is DType.INT16:
+        size = {"batches": batches, "in_c": in_n, "out_c": out_n}
+        return int16.window_layer(ctx, op, "emulab_fully_connected_s16", size, 0, options.activation)
+    require_dtype(x, DType.INT8, DType.INT16)
     require_dtype(w, DType.INT8)
     require_dtype(y, DType.INT8)
     act = activation_range(options.activation, y)
@@ -53,6 +57,9 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
         steps = -(-in_n // 4)
         weights, channels = interleave(weights, 1, steps), pad_groups(channels, 1)
         source, kernel, scratch = "fully_connected_s8_dsp.c", "emulab_fully_connected_s8_dsp", 8 * steps
+    elif ctx.target is KernelTarget.RV32IM:
+        weights, channels = interleave(weights, 1, in_n, lanes=1), pad_groups(channels, 1)
+        source, kernel = "fully_connected_s8_rv32.c", "emulab_fully_connected_s8_rv32"
     elif ctx.target is KernelTarget.ARM_MVE:
         weights = interleave(weights, 1, -(-in_n // MVE_LANES), lanes=MVE_LANES)
         channels = mve_channels(pad_groups(channels, 1), table.mode == EXACT, act[1])

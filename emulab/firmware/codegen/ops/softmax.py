@@ -8,6 +8,7 @@ from emulab.errors import InputError
 from emulab.firmware.codegen.fixed_point import quantize_multiplier
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, c_float, require_dtype, require_shape, struct
+from emulab.firmware.codegen.ops import int16
 from emulab.firmware.codegen.options import SoftmaxOptions
 
 INTEGER_BITS = 5
@@ -17,7 +18,7 @@ INTEGER_BITS = 5
 def lower_softmax(ctx: Context, op: Op) -> Lowered:
     """SOFTMAX over the last dimension, float32, or int8 to int8 with the fixed output quantisation 1/256, -128."""
     x, y = ctx.input(op, 0), ctx.output(op)
-    require_dtype(x, DType.INT8, DType.FLOAT32)
+    require_dtype(x, DType.INT8, DType.INT16, DType.FLOAT32)
     require_dtype(y, x.dtype)
     require_shape(y, x.shape)
     options = op.options
@@ -28,6 +29,8 @@ def lower_softmax(ctx: Context, op: Op) -> Lowered:
     if x.dtype is DType.FLOAT32:
         call = f"emulab_softmax_f32({c_float(options.beta)}, {rows}, {x.shape[-1]}"
         return Lowered([f"{call}, {ctx.pointer(x)}, {ctx.pointer(y)});"], ("elementwise_f32.c",))
+    if x.dtype is DType.INT16:
+        return int16.lower_softmax(ctx, op, x, y, options.beta)
     if (y.scale, y.zero_point) != (1.0 / 256, -128):
         raise InputError(f"tensor {y.name!r} has scale {y.scale:g}, zero point {y.zero_point}; expected 1/256, -128")
     beta = min(options.beta * x.scale * (1 << (31 - INTEGER_BITS)), 2.0**31 - 1)

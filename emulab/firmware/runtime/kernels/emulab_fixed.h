@@ -59,6 +59,10 @@ static inline int32_t emulab_high_mul_add_doubled(int32_t a, int32_t b, int32_t 
     int32_t result;
     __asm__("smmlar %0, %1, %2, %3" : "=r"(result) : "r"((int32_t)((uint32_t)a << 1)), "r"(b), "r"(addend));
     return result;
+#elif defined(__riscv_mul)
+    /* the upper word of the doubled product, and its rounding from the top bit of the lower: MULH, MUL, SRLI, ADD */
+    const int64_t product = (int64_t)(int32_t)((uint32_t)a << 1) * b;
+    return (int32_t)((uint32_t)addend + (uint32_t)(product >> 32) + ((uint32_t)product >> 31));
 #else
     return (int32_t)((uint32_t)addend + (uint32_t)emulab_high_mul(a, b));
 #endif

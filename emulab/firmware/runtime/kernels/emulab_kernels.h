@@ -34,12 +34,14 @@ typedef struct {
     int32_t steps;      /* DSP, Helium: words or vectors of inputs per pixel, of each channel's weights */
     int32_t row_words;  /* DSP, Helium: the same per kernel row read in place, 0 if windows are gathered */
     int32_t chunk;      /* DSP: output channels whose weights are in RAM at once, a multiple of 4 */
-    int32_t strip_rows; /* DSP, depthwise: output rows per pass over four channel planes */
-    int32_t pitch;      /* DSP, depthwise: bytes per row of a plane */
+    int32_t strip_rows; /* depthwise: output rows per pass over four channel planes (DSP), rows of a plane (RV32) */
+    int32_t pitch;      /* DSP, RV32, depthwise: bytes per row of a plane */
 } emulab_conv_s8_params;
 
 void emulab_conv_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_conv_s8_rv32(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_depthwise_3x3_s8_rv32(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_conv_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
@@ -56,6 +58,9 @@ typedef struct {
 
 void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                void *scratch);
+
+void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
+                                    void *scratch);
 
 void emulab_fully_connected_s8_mve(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                    void *scratch);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT-0 */
+/* FULLY_CONNECTED on int8 for RV32IM: four outputs share each input; weights are packed, 4 bytes for every input. */
+#include "emulab_requant.h"
+
+#define EMULAB_TAP(i)                                                                                                  \
+    {                                                                                                                  \
+        const int32_t v = x[i];                                                                                        \
+        s0 += v * w[4 * (i)];                                                                                          \
+        s1 += v * w[4 * (i) + 1];                                                                                      \
+        s2 += v * w[4 * (i) + 2];                                                                                      \
+        s3 += v * w[4 * (i) + 3];                                                                                      \
+    }
+
+void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
+                                    void *scratch)
+{
+    const int32_t n = p->in_n, mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
+    (void)scratch;
+    for (int32_t batch = 0; batch < p->batches; batch++, in += n) {
+        const int8_t *w = p->weights;
+        const emulab_channel *c = p->channels;
+        int32_t correction = 0; /* of weights whose zero point is not 0 */
+        if (p->weight_zero != 0) {
+            for (int32_t i = 0; i < n; i++) {
+                correction += in[i];
+            }
+            correction *= p->weight_zero;
+        }
+        for (int32_t left = p->out_n; left > 0; left -= 4, c += 4) {
+            int32_t s0 = c[0].bias, s1 = c[1].bias, s2 = c[2].bias, s3 = c[3].bias;
+            const int8_t *x = in, *end = in + (n & ~3);
+            EMULAB_NO_UNROLL
+            while (x != end) {
+                EMULAB_TAP(0)
+                EMULAB_TAP(1)
+                EMULAB_TAP(2)
+                EMULAB_TAP(3)
+                x += 4;
+                w += 16;
+            }
+            end += n & 3;
+            EMULAB_NO_UNROLL
+            while (x != end) {
+                EMULAB_TAP(0)
+                x++;
+                w += 4;
+            }
+            const int32_t s[4] = {s0, s1, s2, s3};
+            const int32_t count = left < 4 ? left : 4;
+            EMULAB_NO_UNROLL
+            for (int32_t i = 0; i < count; i++) {
+                *out++ = emulab_requant_s8(s[i] + correction, &c[i], mode, zero, low, high);
+            }
+        }
+    }
+}
