@@ -1,8 +1,10 @@
-"""Embench 0.5 on STM32F4 silicon against the timing model: ``python -m emulab.timing.embench FOLDER [--output FILE]``
+"""Embench on STM32F4 silicon against the timing model: ``python -m emulab.timing.embench FOLDER [--output FILE]``
 
-FOLDER holds the programs as ELF files, ``crc32.elf`` and so on: Embench 0.5 with ``CPU_MHZ=16``, gcc -O2
--mcpu=cortex-m4 -mfloat-abi=soft, linked for flash at 0x08000000 with a vector table. Another compiler makes other code:
-the code size beside the published one tells how far the two programs are the same.
+FOLDER holds the programs of Embench 0.5 as ELF files, ``crc32.elf`` and so on: ``CPU_MHZ=16``, gcc -O2 -mcpu=cortex-m4
+-mfloat-abi=soft, linked for flash at 0x08000000 with a vector table. ``--compiled RELEASE COMPILER FOLDER``, as often as
+wanted, sets several compilers side by side, and takes the programs of release 2.0 too. Another compiler makes other code:
+the code size beside the published one tells how far the two programs are the same. So does another C library: memcpy,
+memset and strlen of one built for size take several times the cycles of one built for speed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,94 +21,175 @@ from emulab.errors import EmulabError, InputError
 if TYPE_CHECKING:
     from emulab.timing.samples import Sample
 
-SOURCE = "embench/embench-iot-results, cortexm4-armv7m-gcc-9.2-o2.json: STM32F407VG, 16 MHz, gcc 9.2.0 -O2"
 PLATFORM = "netduinoplus2"
 """An STM32F405 at 16 MHz without wait states: core and flash of the STM32F407 the figures are from."""
 
-# program -> (cycles, code bytes) as published; edn, huffbench, nettle-aes, picojpeg, qrduino and wikisort are kept blind
-PUBLISHED = {
-    "aha-mont64": (64064000, 1592),
-    "crc32": (64160000, 296),
-    "cubic": (62896000, 1624),
-    "matmult-int": (63760000, 516),
-    "minver": (63968000, 1284),
-    "nbody": (44928000, 960),
-    "nettle-sha256": (63952000, 3612),
-    "nsichneu": (64016000, 13476),
-    "sglib-combined": (63696000, 2468),
-    "slre": (64160000, 2536),
-    "st": (65280000, 1116),
-    "statemate": (64016000, 5028),
-    "ud": (63984000, 884),
+SOURCES = {
+    "0.5": "embench/embench-iot-results, cortexm4-armv7m-gcc-9.2-o2.json: STM32F407VG, 16 MHz, gcc 9.2.0 -O2",
+    "2.0": "embench/embench-iot 09c2ed8, baseline-data/speed.json: STM32F407VG, 16 MHz, gcc 14.1.0 -O2, newlib 4.3.0",
+}
+# program -> (cycles, code bytes) as published; edn, huffbench, nettle-aes, picojpeg, qrduino and wikisort are kept blind.
+# Release 2.0 publishes code sizes of another build (-Os).
+PUBLISHED: dict[str, dict[str, tuple[int, int | None]]] = {
+    "0.5": {
+        "aha-mont64": (64064000, 1592),
+        "crc32": (64160000, 296),
+        "cubic": (62896000, 1624),
+        "matmult-int": (63760000, 516),
+        "minver": (63968000, 1284),
+        "nbody": (44928000, 960),
+        "nettle-sha256": (63952000, 3612),
+        "nsichneu": (64016000, 13476),
+        "sglib-combined": (63696000, 2468),
+        "slre": (64160000, 2536),
+        "st": (65280000, 1116),
+        "statemate": (64016000, 5028),
+        "ud": (63984000, 884),
+    },
+    "2.0": {
+        "aha-mont64": (64032000, None),
+        "crc32": (64096000, None),
+        "depthconv": (61472000, None),
+        "matmult-int": (64160000, None),
+        "md5sum": (62896000, None),
+        "nettle-sha256": (63968000, None),
+        "nsichneu": (68848000, None),
+        "sglib-combined": (66096000, None),
+        "slre": (63920000, None),
+        "statemate": (102736000, None),
+        "tarfind": (64080000, None),
+        "ud": (62944000, None),
+        "xgboost": (56448000, None),
+    },
 }
 SAME_CODE = 0.02
 """Programs whose code size agrees within this are taken to be the same code."""
 
 
-def measure(folder: Path) -> list[Sample]:
+@dataclass(frozen=True)
+class Build:
+    """The programs of one release, made by one compiler, and what they took here."""
+
+    release: str
+    compiler: str
+    samples: tuple[Sample, ...]
+
+
+def measure(folder: Path, release: str = "0.5") -> list[Sample]:
     """Run the programs found in *folder*; InputError when there is none."""
     from emulab.firmware.image import load_image
     from emulab.model.platform import load_platform
     from emulab.timing.samples import run_program
 
+    if release not in PUBLISHED:
+        raise InputError(f"--compiled {release}: expected a release of Embench: {' or '.join(PUBLISHED)}")
     platform = load_platform(PLATFORM).platform
     samples = []
-    for name, (cycles, _) in PUBLISHED.items():
+    for name, (cycles, _) in PUBLISHED[release].items():
         file = folder / f"{name}.elf"
         if file.is_file():
             samples.append(run_program(platform, load_image(file), name, float(cycles)))
     if not samples:
-        raise InputError(f"{folder}: none of {', '.join(f'{n}.elf' for n in PUBLISHED)}")
+        raise InputError(f"{folder}: none of {', '.join(f'{n}.elf' for n in PUBLISHED[release])}")
     return samples
 
 
-def render(samples: Sequence[Sample]) -> str:
-    """The table as Markdown."""
+def render(builds: Sequence[Build], notes: Sequence[str] = ()) -> str:
+    """A table per release as Markdown, the compilers side by side; *notes* below."""
+    lines = [
+        "# Embench on a Cortex-M4: emulated against silicon",
+        "",
+        f"Emulated: `{PLATFORM}`, backend `unicorn`, `python -m emulab.timing.embench`; the programs were compiled anew, by",
+        "other compilers than the published ones. Where the code differs, so do the cycles: the code size (functions of the",
+        "program, without libraries and start-up; the published one has some 80 bytes of board support in it) hints at how",
+        "much. Where most cycles are in the compiler's floating-point routines (cubic, minver, nbody, st), or in memcpy and",
+        "memset (tarfind, md5sum, statemate, matmult-int), it is the library that has to be the same.",
+    ]
+    for release in PUBLISHED:
+        of_release = [b for b in builds if b.release == release]
+        if of_release:
+            lines += ["", *_table(release, of_release)]
+    if notes:
+        lines += ["", "## Notes", "", *(f"- {note}" for note in notes)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(release: str, builds: Sequence[Build]) -> list[str]:
     from statistics import mean, median
 
+    published = PUBLISHED[release]
+    sized = any(size is not None for _, size in published.values())
+    columns = ["program", *(["code bytes"] if sized else []), "cycles"]
+    for build in builds:
+        columns += [*([f"{build.compiler}: code", "differ"] if sized else []), f"{build.compiler}: cycles", "error"]
     lines = [
-        "# Embench 0.5 on a Cortex-M4: emulated against silicon",
+        f"## Release {release}",
         "",
-        f"Published: {SOURCE}.",
-        f"Emulated: `{PLATFORM}`, backend `unicorn`, `python -m emulab.timing.embench FOLDER`; the programs were",
-        "compiled anew, by another compiler than the published ones. Where the code differs, so do the cycles: the code",
-        "size (functions of the program, without libraries and start-up) hints at how much. Most cycles of cubic, minver,",
-        "nbody and st are in the compiler's floating-point routines, which hardly changed.",
+        f"Published: {SOURCES[release]}.",
         "",
-        "| program | code bytes, published | here | differ | cycles, published | emulated | error |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| " + " | ".join(columns) + " |",
+        "|---|" + "---:|" * (len(columns) - 1),
     ]
-    errors, same = [], []
-    for sample in samples:
-        cycles, size = PUBLISHED[sample.name]
-        difference = sample.code_bytes / size - 1
-        error = sample.emulated_cycles / cycles - 1
-        errors.append(abs(error))
-        if abs(difference) <= SAME_CODE:
-            same.append(abs(error))
+    errors: dict[str, list[float]] = {b.compiler: [] for b in builds}
+    same: dict[str, list[float]] = {b.compiler: [] for b in builds}
+    for name, (cycles, size) in published.items():
+        row = [name, *([str(size)] if sized else []), str(cycles)]
+        for build in builds:
+            sample = next((s for s in build.samples if s.name == name), None)
+            if sample is None:
+                row += [""] * (4 if sized else 2)
+                continue
+            error = sample.emulated_cycles / cycles - 1
+            errors[build.compiler].append(abs(error))
+            if size is not None:
+                difference = sample.code_bytes / size - 1
+                row += [str(sample.code_bytes), f"{difference:+.1%}"]
+                if abs(difference) <= SAME_CODE:
+                    same[build.compiler].append(abs(error))
+            row += [f"{sample.emulated_cycles:.0f}", f"{error:+.2%}"]
+        lines.append("| " + " | ".join(row) + " |")
+    lines.append("")
+    for compiler, found in errors.items():
         lines.append(
-            f"| {sample.name} | {size} | {sample.code_bytes} | {difference:+.1%} | {cycles} | "
-            f"{sample.emulated_cycles:.0f} | {error:+.2%} |"
+            f"- {compiler}, {len(found)} programs: mean absolute error {mean(found):.2%}, median {median(found):.2%}, "
+            f"largest {max(found):.2%}."
         )
-    lines += [
-        "",
-        f"All {len(errors)}: mean absolute error {mean(errors):.2%}, median {median(errors):.2%}, largest {max(errors):.2%}.",
-    ]
-    if same:
-        lines.append(
-            f"Code size within {SAME_CODE:.0%} ({len(same)} programs): mean {mean(same):.2%}, largest {max(same):.2%}."
-        )
-    return "\n".join(lines) + "\n"
+        if same[compiler]:
+            lines.append(
+                f"- {compiler}, code size within {SAME_CODE:.0%} ({len(same[compiler])} programs): mean "
+                f"{mean(same[compiler]):.2%}, largest {max(same[compiler]):.2%}."
+            )
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m emulab.timing.embench", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of <program>.elf")
+    parser = argparse.ArgumentParser(
+        prog="python -m emulab.timing.embench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, nargs="?", help="folder of <program>.elf, release 0.5")
+    parser.add_argument("--compiler", default="here", help="what compiled the programs in FOLDER, e.g. 'gcc 12.2'")
+    parser.add_argument(
+        "--compiled", nargs=3, action="append", default=[], metavar=("RELEASE", "COMPILER", "FOLDER"),
+        help="programs of a release (0.5 or 2.0) made by another compiler; again for each",
+    )  # fmt: skip
+    parser.add_argument(
+        "--note", action="append", default=[], metavar="TEXT", help="a line for below the tables; again"
+    )
     parser.add_argument("--output", type=Path, help="Markdown file to write (default: print)")
     options = parser.parse_args(arguments)
+    wanted = [("0.5", options.compiler, options.folder)] if options.folder is not None else []
+    wanted += [(release, compiler, Path(folder)) for release, compiler, folder in options.compiled]
     try:
-        text = render(measure(options.folder))
+        if not wanted:
+            raise InputError("expected a FOLDER of programs, or --compiled RELEASE COMPILER FOLDER")
+        names = [(release, compiler) for release, compiler, _ in wanted]
+        if len(set(names)) < len(names):
+            raise InputError("two folders of one release need different names of compilers")
+        builds = [Build(release, compiler, tuple(measure(f, release))) for release, compiler, f in wanted]
+        text = render(builds, options.note)
         if options.output is None:
             print(text, end="")
         else:

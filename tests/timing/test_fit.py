@@ -82,6 +82,33 @@ def test_command_lines_refuse_in_one_line(tmp_path: Path, capsys: pytest.Capture
     assert len(errors) == 2 and all(line.startswith("error: ") for line in errors)
 
 
+def test_embench_sets_compilers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = []
+    for name in ("old", "new"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "crc32.elf").write_bytes(tiny_elf())
+        folders.append(str(folder))
+    compiled = [["--compiled", "0.5", f"gcc {n}", f] for n, f in enumerate(folders)]
+    output = tmp_path / "table.md"
+    arguments = [*compiled[0], *compiled[1], "--compiled", "2.0", "gcc 9", folders[0]]
+    assert embench.main([*arguments, "--note", "made by hand", "--output", str(output)]) == 0
+    text = output.read_text()
+    header = "| program | code bytes | cycles | gcc 0: code | differ | gcc 0: cycles | error | gcc 1: code | differ |"
+    assert header in text
+    row = next(line for line in text.splitlines() if line.startswith("| crc32 | 296 | 64160000 |"))
+    assert row.count("-100.00%") == 2
+    assert "| program | cycles | gcc 9: cycles | error |" in text
+    assert text.endswith("- made by hand\n")
+    for wrong, said in (
+        (["--compiled", "1.5", "gcc", folders[0]], "expected a release of Embench: 0.5 or 2.0"),
+        ([*compiled[0], *compiled[0]], "need different names of compilers"),
+        ([], "expected a FOLDER of programs"),
+    ):
+        assert embench.main(wrong) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_program_between_two_triggers_runs_on_the_embedded_machine(tmp_path: Path) -> None:
     """A hand-made ELF: 1000 rounds of a three-cycle loop between the triggers."""
     from emulab.firmware.image import load_image
