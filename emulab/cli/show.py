@@ -81,7 +81,7 @@ def print_rows(screen: Console, title: str, rows: list[dict[str, str]]) -> None:
 def outputs(outcome: RunOutcome, args: argparse.Namespace) -> None:
     """Print a record and write what was asked for beside it."""
     from emulab.model.record import write_text
-    from emulab.report import golden, html, junit, markdown, memory, terminal
+    from emulab.report import golden, html, junit, markdown, memory, quality, terminal
 
     record = outcome.record
     if not args.no_html:
@@ -97,6 +97,8 @@ def outputs(outcome: RunOutcome, args: argparse.Namespace) -> None:
     terminal.print_record(record, screen)
     if args.layers:
         terminal.print_layers(record, screen)
+    if args.quality:
+        memory.print_list(quality.tables(record), screen)
     if args.golden:
         memory.print_list(golden.tables(record), screen)
     if args.memory:

@@ -11,8 +11,8 @@ from typing import Any
 
 from emulab.compare.embedding import script_json
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
-from emulab.report import between, golden, memory, robustness, streaming
-from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
+from emulab.report import between, golden, memory, quality, robustness, streaming
+from emulab.report.metrics import board, expectation_value, ordered, title
 from emulab.report.units import show
 
 MAX_POINTS = 20_000
@@ -37,8 +37,8 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         plot_json=script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
         robustness=noise,
         robustness_note="" if noise is None else robustness.short_note(noise),
-        evaluated=" – ".join(filter(None, [evaluated_on(record), *between.lines(record), *golden.lines(record)])),
-        memory_tables=[*golden.tables(record), *memory.tables(record)],
+        evaluated=[*quality.lines(record), *between.lines(record), *golden.lines(record)],
+        memory_tables=[*quality.tables(record), *golden.tables(record), *memory.tables(record)],
         layer_tables=_layer_tables(record),
         notes=[f"{r.label}: {note}" for r in record.results for note in r.notes],
         provenance=_provenance(record),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulab.model.record import ExpectationResult, RunRecord
-from emulab.report import between, golden, memory, robustness
+from emulab.report import between, golden, memory, quality, robustness
 from emulab.report.metrics import expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -29,7 +29,11 @@ def markdown(record: RunRecord) -> str:
     told = [memory.fits(result) for result in record.results]
     if any(told):
         lines.append("| fits | " + " | ".join(told) + " |")
-    lines += [line for text in [*between.lines(record), *golden.lines(record)] for line in ("", escape(text))]
+    lines += [
+        line
+        for text in [*quality.lines(record), *between.lines(record), *golden.lines(record)]
+        for line in ("", escape(text))
+    ]
     lines += memory.markdown_lines(record)
     found = robustness.of_record(record)
     if found is not None:

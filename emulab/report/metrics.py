@@ -51,17 +51,6 @@ def board(result: Result) -> str:
     return "/".join(filter(None, (result.platform, result.variant)))
 
 
-def evaluated_on(record: RunRecord) -> str:
-    """On what the models were evaluated: one line, empty where nothing was."""
-    seen: dict[str, None] = {}
-    for result in record.results:
-        for name in ("accuracy_top1", "auc"):
-            found = result.details.get(f"quality_{name}")
-            if isinstance(found, dict) and "dataset" in found:
-                seen[f"{found['samples']} samples of {found['dataset']}"] = None
-    return f"accuracy is of {'; '.join(seen)}, on the host" if seen else ""
-
-
 def expectation_value(record: RunRecord, item: ExpectationResult) -> str:
     """The value of an expectation in the unit its metric has in the record; a dash where there is none."""
     if item.value is None:

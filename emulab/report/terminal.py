@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report import between, golden, memory, robustness, streaming
-from emulab.report.metrics import board, evaluated_on, expectation_value, ordered, title
+from emulab.report import between, golden, memory, quality, robustness, streaming
+from emulab.report.metrics import board, expectation_value, ordered, title
 from emulab.report.units import show
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def print_record(record: RunRecord, console: Console) -> None:
     console.print(table)
     for line in [*between.lines(record), *golden.lines(record)]:
         console.print(escape(line))
-    evaluated = evaluated_on(record)
-    if evaluated:
-        console.print(escape(evaluated), style="dim")
+    for line in quality.lines(record):
+        console.print(escape(line), style="dim")
     noise = robustness.of_record(record)
     if noise is not None:
         robustness.print_table(noise, console)

@@ -15,6 +15,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="PATH", help="file (or folder, for mlperf) to write instead of stdout"
     )
     parser.add_argument("--layers", action="store_true", help="with table: the per-layer table too")
+    parser.add_argument("--quality", action="store_true", help="with table: by class, confusion, against float")
     parser.add_argument("--memory", action="store_true", help="with table: memory and data movement too")
     parser.add_argument("--submitter", default="", help="with mlperf: the submitter's name")
 
@@ -22,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from emulab.errors import InputError
     from emulab.model.record import read_record, write_text
-    from emulab.report import html, junit, markdown, memory, table, terminal
+    from emulab.report import golden, html, junit, markdown, memory, quality, table, terminal
 
     record = read_record(args.run)
     folder = args.run if args.run.is_dir() else args.run.parent
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         terminal.print_record(record, console())
         if args.layers:
             terminal.print_layers(record, console())
+        if args.quality:
+            memory.print_list([*quality.tables(record), *golden.tables(record)], console())
         if args.memory:
             memory.print_tables(record, console())
         return 0

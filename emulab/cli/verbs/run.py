@@ -29,6 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--golden", action="store_true", help="also run the float model on the targets, and say where they part"
     )
+    parser.add_argument("--quality", action="store_true", help="print figures by class and the confusion matrix")
     parser.add_argument("--layers", action="store_true", help="print the per-layer table")
     parser.add_argument(
         "--memory", action="store_true", help="print flash by layer, RAM by tensor, stack, and the data moved"
