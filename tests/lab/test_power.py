@@ -146,7 +146,7 @@ def lpm_text(samples, drop=(), events=(), end=True):
     lines = ["TimeStamp: 000s 000ms, buff 00%"]
     for i, value in enumerate(samples):
         if i in events:
-            lines.append("event 1 ris")
+            lines.append(f"event {sorted(events).index(i):02d} ris")
         if i not in drop:
             lines.append(lpm.encode_sample(value))
         if (i + 1) % 1000 == 0:
@@ -171,7 +171,14 @@ def test_lpm01a_capture_with_losses_and_events():
     assert len(capture.values) == 3000
     assert capture.energy(1.5, 3.5).energy_j == pytest.approx(2 * 15.4e-3, rel=1e-6)
     assert [t for _, t in capture.marks] == pytest.approx([2.0, 3.0])
-    assert not capture.incomplete
+    assert not capture.incomplete and not capture.notes
+
+
+def test_lpm01a_events_are_numbered_and_lost_ones_said():
+    text = lpm_text([15.4e-6] * 3000, events=(1000, 2000))
+    capture = lpm.decode(text.replace("event 01", "event 03"), 1000, 3.0)
+    assert capture.notes == ("LPM01A: 2 events (edges of the timestamp pin) were lost",)
+    assert lpm.decode(text.replace("event 00", "event 99").replace("event 01", "event 00"), 1000, 3.0).notes == ()
 
 
 def test_lpm01a_trouble_is_said():

@@ -31,6 +31,7 @@ class Lpm01aSim(MonitorSim):
         self._rate = 100
         self._energy = False
         self._controlled = False
+        self._events = 0
 
     def _commands(self) -> None:
         while (match := re.search(rb"[\r\n]", self._pending)) is not None:
@@ -78,6 +79,7 @@ class Lpm01aSim(MonitorSim):
             self._say(f"{wire.PROMPT}PowerShield present: 0123456789ABCDEF01234567")
         elif word == "start":
             self._begin()
+            self._events = 0
             self._say("TimeStamp: 000s 000ms, buff 00%")
 
     def _stream(self) -> None:
@@ -98,7 +100,8 @@ class Lpm01aSim(MonitorSim):
         for k in range(count):
             for edge in edges:
                 if times[k] <= edge < times[k] + 1 / rate:
-                    out.append("event 7 ris")
+                    out.append(f"event {self._events % wire.EVENT_COUNT:02d} ris")
+                    self._events += 1
             if keep[k]:
                 out.append(wire.encode_sample(float(values[k])))
             number = self._made + k + 1

@@ -6,6 +6,7 @@ With ``output energy`` a sample is joules since the last one. ``TimeStamp: 003s 
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -15,6 +16,8 @@ from emulab.lab.capture import Capture
 PROMPT = "PowerShield > "
 _SAMPLE = re.compile(r"(\d{4})([+-]\d{2})")
 _STAMP = re.compile(r"TimeStamp: ?[<>]?(\d{3,})s (\d{3})ms, buff (\d{1,3})%")
+EVENT_COUNT = 100
+"""Events are numbered in two digits from 00, in the order they came."""
 _EVENT = re.compile(r"event (\d+) (\w+)")
 _END = "Acquisition completed"
 
@@ -48,6 +51,7 @@ def decode(text: str, rate_hz: float, voltage_v: float, start_s: float = 0.0) ->
 
     values: list[float] = []
     events: list[int] = []
+    numbers: list[int] = []
     lost = overloads = 0
     problem = ""
     completed = False
@@ -70,6 +74,7 @@ def decode(text: str, rate_hz: float, voltage_v: float, start_s: float = 0.0) ->
         event = _EVENT.fullmatch(line)
         if event:
             events.append(len(values))
+            numbers.append(int(event[1]))
         elif _END in line:
             completed = True
         elif line.lower().startswith("error") or "overcurrent" in line.lower():
@@ -83,6 +88,8 @@ def decode(text: str, rate_hz: float, voltage_v: float, start_s: float = 0.0) ->
     if not np.isfinite(array).any():
         raise ToolError(f"LPM01A: no samples came{'; it said: ' + problem if problem else ''}")
     step = 1.0 / rate_hz
+    gone = sum((b - a - 1) % EVENT_COUNT for a, b in itertools.pairwise(numbers) if a != b)
+    notes = (f"LPM01A: {gone} events (edges of the timestamp pin) were lost",) if gone else ()
     incomplete = problem or ("" if completed else "the end of the acquisition was not confirmed")
     return Capture(
         start_s=start_s,
@@ -95,6 +102,7 @@ def decode(text: str, rate_hz: float, voltage_v: float, start_s: float = 0.0) ->
         overloads=overloads,
         incomplete=incomplete,
         source="LPM01A",
+        notes=notes,
     )
 
 
