@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from emulab.dut.client import DutClient
-from emulab.dut.procedures import LOOPS, MIN_WINDOW_S, MeasuredWindow, inferences_for, measured, violations
+from emulab.dut.procedures import (
+    LOOPS,
+    MIN_WINDOW_S,
+    MeasuredWindow,
+    TimedWindows,
+    inferences_for,
+    measured,
+    spread,
+    violations,
+)
 from emulab.errors import InputError, ToolError
 from emulab.lab.integrate import WindowEnergy, integrate
 
@@ -21,46 +30,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyResult:
+class EnergyResult(TimedWindows):
     """Windows with their energy. ``alignment`` says how windows were found in the trace."""
 
-    windows: list[MeasuredWindow]
     energies: list[WindowEnergy]
     alignment: str
     violations: list[str] = field(default_factory=list)
 
     @property
+    def energies_per_inference_j(self) -> list[float]:
+        """Joules per inference, window by window."""
+        return [e.energy_j / w.inferences for w, e in zip(self.windows, self.energies, strict=True)]
+
+    @property
     def energy_per_inference_j(self) -> float:
         """Median over windows."""
-        return statistics.median(e.energy_j / w.inferences for w, e in zip(self.windows, self.energies, strict=True))
+        return statistics.median(self.energies_per_inference_j)
 
     @property
     def energy_uncertainty_j(self) -> float:
-        """Standard deviation over windows, joules per inference; 0 for one window."""
-        values = [e.energy_j / w.inferences for w, e in zip(self.windows, self.energies, strict=True)]
-        return statistics.stdev(values) if len(values) > 1 else 0.0
+        """Standard deviation over windows, joules per inference."""
+        return spread(self.energies_per_inference_j)
 
     @property
-    def latency_s(self) -> float:
-        """Energy-mode latency, the median over windows (performance mode differs a little)."""
-        return statistics.median(window.latency_s for window in self.windows)
-
-    @property
-    def latency_uncertainty_s(self) -> float:
-        """Standard deviation over windows; 0 for one window."""
-        values = [window.latency_s for window in self.windows]
-        return statistics.stdev(values) if len(values) > 1 else 0.0
+    def powers_w(self) -> list[float]:
+        """Mean power, window by window."""
+        return [e.energy_j / e.duration_s for e in self.energies]
 
     @property
     def power_w(self) -> float:
         """Mean power in a window, the median over windows."""
-        return statistics.median(e.energy_j / e.duration_s for e in self.energies)
+        return statistics.median(self.powers_w)
 
     @property
     def power_uncertainty_w(self) -> float:
-        """Standard deviation over windows; 0 for one window."""
-        values = [e.energy_j / e.duration_s for e in self.energies]
-        return statistics.stdev(values) if len(values) > 1 else 0.0
+        """Standard deviation over windows."""
+        return spread(self.powers_w)
 
 
 def energy(

@@ -47,23 +47,38 @@ class MeasuredWindow:
         return self.elapsed_s / self.inferences
 
 
+def spread(values: Sequence[float]) -> float:
+    """Standard deviation over windows; 0 where numbers repeat exactly or there is one window."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
 @dataclass(frozen=True, slots=True)
-class PerformanceResult:
-    """Windows, their median latency, and the submission rules they break (empty: valid)."""
+class TimedWindows:
+    """Windows and what every mode tells of them: the median counts."""
 
     windows: list[MeasuredWindow]
-    violations: list[str] = field(default_factory=list)
+
+    @property
+    def latencies_s(self) -> list[float]:
+        """Seconds per inference, window by window."""
+        return [window.latency_s for window in self.windows]
 
     @property
     def latency_s(self) -> float:
-        """Median over windows, seconds per inference."""
-        return statistics.median(window.latency_s for window in self.windows)
+        """Median over windows, seconds per inference (energy mode differs a little from performance mode)."""
+        return statistics.median(self.latencies_s)
 
     @property
     def latency_uncertainty_s(self) -> float:
-        """Standard deviation over windows; 0 where numbers repeat exactly or there is one window."""
-        values = [window.latency_s for window in self.windows]
-        return statistics.stdev(values) if len(values) > 1 else 0.0
+        """Standard deviation over windows."""
+        return spread(self.latencies_s)
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceResult(TimedWindows):
+    """Windows, their median latency, and the submission rules they break (empty: valid)."""
+
+    violations: list[str] = field(default_factory=list)
 
     @property
     def throughput_hz(self) -> float:
