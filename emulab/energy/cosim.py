@@ -8,19 +8,23 @@ state that the firmware's own power register asks for. The MCU's other component
         ...
         meter.charges(session.clock.now_s())        # coulomb per component since reset
 
-Windows of the session then carry their own charge, which :func:`emulab.energy.window_energy` uses.
+Windows of the session then carry their own charge, which :func:`emulab.energy.window_energy` uses. Charge is entered
+under the phase the firmware is in: a window that :class:`FirmwarePhases` follows, else ``awake`` or ``sleep``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from emulab.energy.network import platform_ledger
+from emulab.errors import InputError
 
 if TYPE_CHECKING:
+    from emulab.backends.unicorn.machine import Machine
     from emulab.energy.ledger import Ledger
     from emulab.energy.trace import Trace
     from emulab.model.platform import Platform
@@ -37,6 +41,19 @@ class PowerSource(Protocol):
 
 
 DEEP_SLEEP = "deep-sleep"
+AWAKE, ASLEEP = "awake", "sleep"
+KEPT_SLEEPS = 8192
+
+Parts = dict[tuple[str, str], float]
+"""A figure per (component, phase)."""
+
+
+class Entry(NamedTuple):
+    """An entry into deep sleep: when, and what had been drawn and spent by then."""
+
+    time_s: float
+    charge_c: Parts
+    phase_s: dict[str, float]
 
 
 class FirmwareMeter:
@@ -47,13 +64,20 @@ class FirmwareMeter:
         self.power = self.ledger.network.power
         self._machine = machine
         self._told: dict[str, str] = {}
-        self.sleeps: list[tuple[float, dict[str, float]]] = []
-        """Time and charge by component at each entry into deep sleep, for :func:`fast_forward`."""
+        self.sleeps: deque[Entry] = deque(maxlen=KEPT_SLEEPS)
+        """The last entries into deep sleep, for :func:`fast_forward`."""
+        self.ledger.set_phase(AWAKE, 0.0)
         for name, state in self.power.modes.get(self.power.run_state, {}).items():
             self.ledger.set_state(name, state, 0.0)
         machine.power_listeners.append(self._on_state)
         machine.clock_listeners.append(self._on_clock)
         machine.charge_sources.append(self.charges)
+
+    def phase(self, name: str, time_s: float) -> float:
+        """The firmware is in phase *name* from *time_s* on; returns the time it was entered at."""
+        at = self._at(time_s)
+        self.ledger.set_phase(name, at)
+        return at
 
     def charges(self, time_s: float) -> dict[str, float]:
         """Charge in coulomb per component since reset, up to *time_s* (or later, if events beyond it came already)."""
@@ -68,7 +92,12 @@ class FirmwareMeter:
         at = self._at(time_s)
         if component == "core":
             if state == DEEP_SLEEP:
-                self.sleeps.append((at, self.charges(at)))
+                if self.ledger.phase == AWAKE:
+                    self.ledger.set_phase(ASLEEP, at)
+                self.ledger.advance(at)
+                self.sleeps.append(Entry(at, self.ledger.charges(), self.ledger.phase_times()))
+            elif state == "run" and self.ledger.phase == ASLEEP:
+                self.ledger.set_phase(AWAKE, at)
             self._mcu(self._mode(state), at)
             return
         known = self.ledger.network.components.get(component)
@@ -107,46 +136,145 @@ class FirmwareMeter:
 
 
 @dataclass(frozen=True)
+class Occurrence:
+    """A window the firmware went through once; ``cycles`` are those the core was clocked."""
+
+    name: str
+    start_s: float
+    stop_s: float
+    cycles: int
+    instructions: int
+    charge_c: dict[str, float]
+
+
+class FirmwarePhases:
+    """Follows windows of the firmware (``EMULAB_WINDOW_BEGIN`` and ``END``): each is a phase of the ledger."""
+
+    KEPT = 64
+
+    def __init__(self, machine: Machine, meter: FirmwareMeter, windows: Sequence[str]) -> None:
+        self._machine, self._meter = machine, meter
+        self._edges: dict[int, tuple[str, bool]] = {}
+        self._started: dict[str, tuple[float, int, int, dict[str, float]]] = {}
+        self.counts: dict[str, int] = dict.fromkeys(windows, 0)
+        """How often each window has ended."""
+        self.seen: dict[str, list[Occurrence]] = {name: [] for name in windows}
+        """The first occurrences of each."""
+        self.on_begin: Callable[[str, float], None] | None = None
+        for name in windows:
+            for end in ("begin", "end"):
+                symbol = f"emulab_marker_{name}.{end}"
+                if symbol not in machine.image.symbols:
+                    raise InputError(
+                        f"{machine.image.path}: no marker {name}.{end}; EMULAB_WINDOW_{end.upper()}({name})?"
+                    )
+                address = machine.image.resolve(symbol)
+                self._edges[address] = name, end == "begin"
+                machine.table.watch_store(address)
+        machine.on_edge = self._at
+
+    def _at(self, block: int) -> None:
+        face = self._machine.face
+        for address, prefix_q8 in self._machine.table.hits(block):
+            if address in self._edges:
+                self._edge(*self._edges[address], face.cycles_q8 + prefix_q8)
+
+    def _edge(self, name: str, begins: bool, at_q8: int) -> None:
+        machine, meter = self._machine, self._meter
+        at = meter.phase(name if begins else AWAKE, machine.time_of(at_q8))
+        clocked, instructions = at_q8 - machine.idle_q8, machine.face.instructions
+        if begins:
+            if self.on_begin is not None:
+                self.on_begin(name, at)
+            self._started[name] = at, clocked, instructions, meter.charges(at)
+        elif name in self._started:
+            start_s, cycles, before, charges = self._started.pop(name)
+            self.counts[name] += 1
+            if len(self.seen[name]) < self.KEPT:
+                now = meter.charges(at)
+                spent = {key: value - charges.get(key, 0.0) for key, value in now.items()}
+                self.seen[name].append(
+                    Occurrence(name, start_s, at, (clocked - cycles) >> 8, instructions - before, spent)
+                )
+
+
+@dataclass(frozen=True)
 class Steady:
     """A steady cycle that firmware settled into: *sleeps* deep sleeps long, averaged over *cycles* of them."""
 
     period_s: float
-    charge_c: dict[str, float]
+    parts_c: Parts
+    phase_s: dict[str, float]
     sleeps: int
     cycles: int
 
+    @property
+    def charge_c(self) -> dict[str, float]:
+        """Charge of one cycle per component."""
+        return by_component(self.parts_c)
+
+
+@dataclass(frozen=True)
+class Forwarded:
+    """Firmware over a time: charge per (component, phase), time per phase, and how much of it was executed."""
+
+    duration_s: float
+    parts_c: Parts
+    phase_s: dict[str, float]
+    executed_s: float
+    steady: Steady | None
+
+
+def by_component(parts: Mapping[tuple[str, str], float]) -> dict[str, float]:
+    """Sums over phases."""
+    found: dict[str, float] = {}
+    for (component, _), value in parts.items():
+        found[component] = found.get(component, 0.0) + value
+    return found
+
 
 def steady_cycle(
-    sleeps: Sequence[tuple[float, dict[str, float]]], tolerance: float = 1e-5, cycles: int = 4
+    sleeps: Sequence[Entry], tolerance: float = 1e-5, cycles: int = 4, least_s: float = 0.0
 ) -> Steady | None:
     """The shortest cycle that the last entries into deep sleep repeat *cycles* times; None while there is none.
 
-    Two cycles are alike when time and total charge between entries agree within *tolerance*.
+    Two cycles are alike when time and charge between entries agree within *tolerance* of themselves or of their mean (an
+    event meets the core's clock a cycle earlier or later), and the sums ten times as closely. Shorter cycles than
+    *least_s* do not count: for firmware whose wakes are nearly alike but for what it does every so often.
     """
-    totals = [(time, sum(charge.values())) for time, charge in sleeps]
+    totals = [(entry.time_s, sum(entry.charge_c.values())) for entry in sleeps]
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(totals)]
     for length in range(1, len(steps) // cycles + 1):
+        if totals[-1][0] - totals[-length * cycles - 1][0] < least_s * cycles * (1 - 1e-6):
+            continue
         recent = steps[-length * cycles :]
-        first = recent[:length]
-        alike = all(
-            abs(a - b) <= tolerance * max(abs(b), 1e-12)
-            for index, step in enumerate(recent)
-            for a, b in zip(step, first[index % length], strict=True)
-        )
-        if alike:
-            (t0, q0), (t1, q1) = sleeps[-length * cycles - 1], sleeps[-1]
-            charge = {name: (q1[name] - q0.get(name, 0.0)) / cycles for name in q1}
-            return Steady((t1 - t0) / cycles, charge, length, cycles)
+        laps = [recent[i : i + length] for i in range(0, len(recent), length)]
+        if all(_alike(lap, laps[0], tolerance) for lap in laps[1:]):
+            start, stop = sleeps[-length * cycles - 1], sleeps[-1]
+            charge = {key: (value - start.charge_c.get(key, 0.0)) / cycles for key, value in stop.charge_c.items()}
+            times = {name: (value - start.phase_s.get(name, 0.0)) / cycles for name, value in stop.phase_s.items()}
+            return Steady((stop.time_s - start.time_s) / cycles, charge, times, length, cycles)
     return None
 
 
-def fast_forward(
-    run: Callable[[float], None], meter: FirmwareMeter, duration_s: float, *, cycles: int = 4
-) -> tuple[dict[str, float], Steady | None]:
-    """(charge by component over *duration_s* from reset, the steady cycle that was skipped or None).
+def _alike(lap: Sequence[tuple[float, float]], first: Sequence[tuple[float, float]], tolerance: float) -> bool:
+    for mine, theirs in zip(zip(*lap, strict=True), zip(*first, strict=True), strict=True):
+        total = sum(theirs)
+        if abs(sum(mine) - total) > 0.1 * tolerance * total:
+            return False
+        mean = total / len(theirs)
+        if any(abs(a - b) > tolerance * max(abs(b), mean) for a, b in zip(mine, theirs, strict=True)):
+            return False
+    return True
 
-    ``run(until_s)`` lets the machine go on to a time (``machine.env.run``). Firmware is executed until it repeats
-    itself; whole cycles are then skipped and what is left of the time is executed from there.
+
+def forward(
+    run: Callable[[float], None], meter: FirmwareMeter, duration_s: float, *, cycles: int = 4, least_s: float = 0.0
+) -> Forwarded:
+    """Firmware over *duration_s* from reset. ``run(until_s)`` lets the machine go on to a time (``machine.env.run``).
+
+    Firmware is executed until it repeats itself; whole cycles are then skipped and what is left of the time is executed
+    from there. Where it never does, all of it is executed.
     """
     now = 0.0
     step = max(duration_s / 2000, 1e-3)
@@ -154,13 +282,23 @@ def fast_forward(
     while now < duration_s and found is None:
         now = min(now + step, duration_s)
         run(now)
-        found = steady_cycle(meter.sleeps, cycles=cycles)
+        found = steady_cycle(list(meter.sleeps), cycles=cycles, least_s=least_s)
         step = min(step * 1.2, duration_s)
-    if found is None:
-        return meter.charges(duration_s), None
-    skipped = int((duration_s - now) / found.period_s)
-    rest_s = duration_s - skipped * found.period_s
+    skipped = 0 if found is None else int((duration_s - now) / found.period_s)
+    rest_s = duration_s - skipped * (0.0 if found is None else found.period_s)
     if rest_s > now:
         run(rest_s)
-    charges = meter.charges(rest_s)
-    return {name: value + skipped * found.charge_c.get(name, 0.0) for name, value in charges.items()}, found
+    meter.charges(rest_s)
+    parts, times = meter.ledger.charges(), meter.ledger.phase_times()
+    if found is not None:
+        parts = {key: value + skipped * found.parts_c.get(key, 0.0) for key, value in parts.items()}
+        times = {name: value + skipped * found.phase_s.get(name, 0.0) for name, value in times.items()}
+    return Forwarded(duration_s, parts, times, rest_s, found)
+
+
+def fast_forward(
+    run: Callable[[float], None], meter: FirmwareMeter, duration_s: float, *, cycles: int = 4, least_s: float = 0.0
+) -> tuple[dict[str, float], Steady | None]:
+    """:func:`forward` as (charge by component, the steady cycle that was skipped or None)."""
+    done = forward(run, meter, duration_s, cycles=cycles, least_s=least_s)
+    return by_component(done.parts_c), done.steady

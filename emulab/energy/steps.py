@@ -174,7 +174,7 @@ class Resolver:
         holds: tuple[Hold, ...] = ()
         parallel: tuple[Step, ...] = ()
         if phase.run:
-            holds = (self._run(phase.run, place),)
+            holds = (self._run(phase.run, phase.duration_s, place),)
             uses.add(mcu)
         elif phase.use:
             holds, component = self._use(phase, place)
@@ -208,7 +208,9 @@ class Resolver:
             uses=frozenset(uses),
         )
 
-    def _run(self, window: str, place: str) -> Hold:
+    def _run(self, window: str, assumed_s: float | None, place: str) -> Hold:
+        if window not in self.compute and assumed_s:
+            return Hold(assumed_s, ((self.power.mcu, self.power.run_state),))
         if window not in self.compute:
             raise _unknown(place, "window", window, self.compute)
         cost = self.compute[window]

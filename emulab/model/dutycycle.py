@@ -50,7 +50,8 @@ class Retry(Schema):
 class Phase(Schema):
     """One phase. Exactly one of ``run``, ``use``, ``state``, ``parallel`` or a bare ``duration_s`` says what happens.
 
-    - ``run``: a window of the scenario, ``count`` times, at its measured or emulated latency and energy;
+    - ``run``: a window of the scenario, ``count`` times, at its measured or emulated latency and energy; with
+      ``duration_s`` that time is assumed where the window was not measured;
     - ``use``: a component (``uart``) or one of its uses (``radio.advertise``), for ``duration_s``,
       ``bytes`` or ``samples``;
     - ``state``: the MCU in that mode for ``duration_s``;
@@ -79,10 +80,8 @@ class Phase(Schema):
             raise ValueError(f"phase {self.name!r}: give one of run, use, state, parallel or duration_s")
         if "state" in kinds and self.duration_s is None:
             raise ValueError(f"phase {self.name!r}: a state needs duration_s")
-        if kinds in (["run"], ["parallel"]) and self.duration_s is not None:
-            raise ValueError(
-                f"phase {self.name!r}: the duration of {kinds[0]} follows from what it does; no duration_s"
-            )
+        if kinds == ["parallel"] and self.duration_s is not None:
+            raise ValueError(f"phase {self.name!r}: the duration of parallel follows from what it does; no duration_s")
         if "use" not in kinds and (self.bytes is not None or self.samples is not None):
             raise ValueError(f"phase {self.name!r}: bytes and samples need `use`")
         amounts = [k for k in ("duration_s", "bytes", "samples") if getattr(self, k) is not None]

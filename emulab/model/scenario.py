@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from emulab.errors import InputError
+from emulab.model.application import Application
 from emulab.model.base import Schema, validate
 from emulab.model.dutycycle import DutyCycle
 from emulab.model.platform import deep_merge, read_yaml, search_path
@@ -188,6 +189,7 @@ class Scenario(Schema):
     targets: list[Target] = Field(min_length=1)
     measure: Measure = Measure()
     duty_cycle: DutyCycle | None = None
+    application: Application | None = Field(default=None, description="firmware that does the node's whole work")
     robustness: Robustness | None = Field(default=None, description="accuracy under noise, beside the clean figure")
     build: dict[str, Any] = Field(default={}, description="toolchain: {toolchain: zig|gnu, optimise: O2, ...}")
     expectations: list[Expectation] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from emulab.compare.embedding import script_json
 from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
-from emulab.report import between, golden, memory, quality, robustness, streaming
+from emulab.report import application, between, golden, memory, quality, robustness, streaming
 from emulab.report.metrics import board, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -38,7 +38,12 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         robustness=noise,
         robustness_note="" if noise is None else robustness.short_note(noise),
         evaluated=[*quality.lines(record), *between.lines(record), *golden.lines(record)],
-        memory_tables=[*quality.tables(record), *golden.tables(record), *memory.tables(record)],
+        memory_tables=[
+            *quality.tables(record),
+            *golden.tables(record),
+            *memory.tables(record),
+            *application.tables(record),
+        ],
         layer_tables=_layer_tables(record),
         notes=[f"{r.label}: {note}" for r in record.results for note in r.notes],
         provenance=_provenance(record),

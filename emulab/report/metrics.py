@@ -32,6 +32,9 @@ TITLES: dict[str, str] = {
     "agreement_host": "agrees with host",
     "battery_life_s": "battery life",
     "mean_current_a": "mean current",
+    "application_energy_per_wake_j": "application, per wake",
+    "application_mean_current_a": "application, mean current",
+    "application_battery_life_s": "application, battery life",
     "stall_share": "waiting for memory",
 }
 

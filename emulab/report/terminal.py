@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
-from emulab.report import between, golden, memory, quality, robustness, streaming
+from emulab.report import application, between, golden, memory, quality, robustness, streaming
 from emulab.report.metrics import board, expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -55,6 +55,7 @@ def print_record(record: RunRecord, console: Console) -> None:
     if noise is not None:
         robustness.print_table(noise, console)
     streaming.print_lines(record, console)
+    application.print_tables(record, console)
     reasons: dict[str, list[str]] = {}
     for result in record.results:
         if result.message:

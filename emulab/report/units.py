@@ -52,7 +52,7 @@ def show(metric: str, quantity: Quantity) -> str:
         return f"{value * 100:.1f} %"
     if metric.startswith("auc"):
         return f"{value:.3f}"
-    if metric == "battery_life_s":
+    if metric.endswith("battery_life_s"):
         return duration(value)
     if quantity.unit == "B":
         return size(value)

@@ -23,6 +23,7 @@ from emulab.model.quantity import Source
 from emulab.model.record import Result, write_text
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import resolve
+from emulab.run.cosim import add_application, runs_application
 from emulab.run.expectations import PHYSICAL_BACKENDS
 from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import measure
@@ -160,12 +161,6 @@ def _measurement(
         noise_metrics, noise_details = robustness_of(loaded, inputs)
         metrics.update(noise_metrics)
         details.update(noise_details)
-    from emulab.run.cosim import add_application, runs_application
-
-    if options.firmware is None and runs_application(loaded, platform.name, backend.name):
-        result = add_application(loaded, platform, result, folder, step, options.use_cache)
-        details = dict(result.details)
-        metrics.update({k: v for k, v in result.metrics.items() if k.startswith("application_")})
     # What is there already ran what it ran: a recording may say what, else it stays unknown.
     known = result.details.get("session", {})
     result = result.model_copy(
@@ -180,6 +175,8 @@ def _measurement(
     )
     if stream is not None and built.firmware is not None and model is not None:
         result = add_stream(loaded, platform, backend, built.firmware, model, result, folder, step)
+    if options.firmware is None and runs_application(loaded, platform.name, backend.name):
+        result = add_application(loaded, platform, result, folder, step, options.use_cache)
     hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}
     hashes["scenario"] = hashlib.sha256(json.dumps(loaded.data, sort_keys=True, default=str).encode()).hexdigest()
     if result.firmware_sha256:
