@@ -269,7 +269,7 @@ def _build(
     log = cache_dir() / "logs" / f"build-{model.stem}-{platform.name}.log"
     jobs = _jobs(platform, options, generated, toolchain, target, folder)
     if stream is not None:
-        jobs += _stream_jobs(platform, options, stream, folder, jobs[0].include)
+        jobs += _stream_jobs(platform, options, stream, folder, jobs[0])
     objects = compile_all(toolchain, target, jobs, log)
     linked = link_firmware(
         Link(model, platform, options, toolchain, target, generated, regions, objects, folder / "firmware.elf", log)
@@ -353,7 +353,7 @@ def _jobs(
 
 
 def _stream_jobs(
-    platform: Platform, options: BuildOptions, stream: StreamPlan, folder: Path, include: tuple[Path, ...]
+    platform: Platform, options: BuildOptions, stream: StreamPlan, folder: Path, like: CompileJob
 ) -> list[CompileJob]:
     from emulab.firmware.board import AUDIO_DRIVERS, firmware_spec
 
@@ -362,7 +362,7 @@ def _stream_jobs(
     if audio is not None:
         sources[RUNTIME / "port" / AUDIO_DRIVERS[audio.driver]] = "runtime"
     return [
-        CompileJob(source, folder / f"__{group}__{source.stem}.o", include, (), (f"-{options.optimise}",))
+        CompileJob(source, folder / f"__{group}__{source.stem}.o", like.include, like.define, (f"-{options.optimise}",))
         for source, group in sources.items()
     ]
 

@@ -83,14 +83,16 @@ def _lfbe_energy(windowed: NDArray[Any], table: dict[str, NDArray[Any]]) -> NDAr
     """Mel energies of windowed frames, 2^47 at full scale: (n, 1024) -> (n, 40) int64."""
     import numpy as np
 
+    from emulab.firmware.audio.lfbe import order as lfbe_order
+
     turns = table["turn"].astype(np.int64).reshape(-1, 2)
 
     def turn(re: NDArray[Any], im: NDArray[Any], by: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         cos, sin = by[:, 0], by[:, 1]
-        return (re * cos + im * sin) >> 32, (im * cos - re * sin) >> 32
+        return (re * cos >> 32) + (im * sin >> 32), (im * cos >> 32) - (re * sin >> 32)
 
     n, points = len(windowed), windowed.shape[1] // 2
-    order = table["order"].astype(np.int64)
+    order = lfbe_order().astype(np.int64)
     re, im = windowed[:, 2 * order], windowed[:, 2 * order + 1]
     re, im = (np.stack([v[:, ::2] + v[:, 1::2], v[:, ::2] - v[:, 1::2]], axis=2).reshape(n, points) for v in (re, im))
     m = 2

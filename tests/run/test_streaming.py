@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import wave
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from emulab.firmware.build import BuildOptions, Firmware, build
 from emulab.model.platform import Platform, load_platform
 from emulab.model.record import RunRecord, read_record
 from emulab.model.scenario import load_scenario
+from emulab.quality.audio import extract
 from emulab.quality.streaming import synthetic_sound
 from emulab.run import assets
 from emulab.run.streaming import listen, stream_options, stream_plan
@@ -75,6 +75,24 @@ def test_ten_seconds_of_a_real_wake_word_model_bit_for_bit(board: Platform) -> N
     assert len(scores) == device["inferences"] > 300
     assert device["scores"] == scores
     assert len(set(scores)) > 10, "the sound says nothing to the model"
+
+
+def test_the_benchmarks_wake_word_bit_for_bit(board: Platform) -> None:
+    runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="pip install tflite-micro")
+    model = reference_model()
+    firmware, _, plan = built("mlperf-sww", model, board)
+    sound = synthetic_sound(3.0, 11)
+    device = heard(board, firmware, sound, 3.0)
+    interpreter = runtime.Interpreter.from_bytes(model.read_bytes(), arena_size=1 << 20)
+    rows, scores = np.zeros((30, 40), np.int8), []
+    for row in extract("lfbe", sound, plan.scale, plan.zero_point)[: device["steps"]]:
+        rows = np.concatenate([rows[1:], row[None]])
+        interpreter.set_input(rows.reshape(1, 30, 1, 40), 0)
+        interpreter.invoke()
+        scores.append(int(interpreter.get_output(0).reshape(-1)[0]) & 0xFF)
+    assert device["steps"] == 93 and device["missed"] == 0
+    assert device["scores"] == scores
+    assert len(set(scores)) > 5, "the sound says nothing to the model"
 
 
 @needs_wake_word
@@ -148,10 +166,15 @@ def test_own_recording_with_its_wake_words(tmp_path: Path) -> None:
     assert result.details["stream"]["recordings"][0]["misses_s"] == [0.2]
 
 
-def test_mlperf_recording(tmp_path: Path) -> None:
-    given = os.environ.get("EMULAB_ASSETS", "")
-    if not given or not (Path(given) / "mlperf-tiny" / "models" / "str_ww_ref_model.tflite").is_file():
+def reference_model() -> Path:
+    found = assets.find("mlperf-tiny/models/str_ww_ref_model.tflite")
+    if found is None:
         pytest.skip("no reference model: emulab assets pull, or set EMULAB_ASSETS")
+    return found
+
+
+def test_mlperf_scenario(tmp_path: Path) -> None:
+    reference_model()
     quick = ["--set", "measure.loops=1", "--set", "workload.stream.emulate_s=1.6"]
     assert main(["run", "mlperf-sww", "--output", str(tmp_path / "run"), *quick]) == 0
     result = read_record(tmp_path / "run").results[0]

@@ -28,7 +28,7 @@ def frontend_header(front_end: FrontEnd, scale: float, zero_point: int) -> str:
     ]
     for name, (c_type, values) in front_end.tables().items():
         words = [str(v) for v in values.tolist()]
-        lines.append(f"static const {c_type} emulab_frontend_{name}[{len(words)}] = {{")
+        lines.append(f"static const {c_type} emulab_frontend_{name}[{len(words)}] __attribute__((aligned(8))) = {{")
         lines += ["    " + ", ".join(words[i : i + PER_LINE]) + "," for i in range(0, len(words), PER_LINE)]
         lines.append("};")
     return "\n".join([*lines, "#endif", ""])

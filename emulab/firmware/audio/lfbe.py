@@ -71,7 +71,7 @@ def tables() -> dict[str, tuple[str, NDArray[Any]]]:
     return {
         "hamming": ("int32_t", np.minimum(hamming, 2**31 - 1).astype(np.int32)),
         "turn": ("int32_t", np.clip(np.round(turns), -(2**31) + 1, 2**31 - 1).astype(np.int32).reshape(-1)),
-        "order": ("uint16_t", order()),
+        "place": ("uint8_t", (np.argsort(order())[: POINTS // 2] // 2).astype(np.uint8)),
         "mel_weight": ("uint16_t", weight),
         "mel_start": ("uint16_t", starts),
         "log_deviation": ("uint16_t", log_deviation()),

@@ -30,7 +30,7 @@ FEATURE_SHIFT = 20
 
 
 def order() -> NDArray[Any]:
-    """Which input goes where before four passes of radix 4: shape (256,)."""
+    """Where each input goes before four passes of radix 4, its own inverse: shape (256,)."""
     import numpy as np
 
     index = np.arange(POINTS)

@@ -26,34 +26,36 @@ void emulab_frontend_reset(void)
     memset(frame, 0, sizeof frame);
 }
 
-/* Upper halves of products: half of a times the table's turn (cos, sin), clockwise. */
+/* The upper half of a product: one instruction on most cores. */
+static inline int32_t upper(int32_t a, int32_t b)
+{
+    return (int32_t)((int64_t)a * b >> 32);
+}
+
+/* Half of a times the table's turn (cos, sin), clockwise. */
 static inline complex32 turn(complex32 a, const int32_t *by)
 {
-    int64_t c = by[0], s = by[1];
-    complex32 result = {
-        .re = (int32_t)((a.re * c + a.im * s) >> 32),
-        .im = (int32_t)((a.im * c - a.re * s) >> 32),
-    };
-    return result;
+    int32_t c = by[0], s = by[1];
+    return (complex32){upper(a.re, c) + upper(a.im, s), upper(a.im, c) - upper(a.re, s)};
 }
 
 /* One point of the window, pre-emphasised: 32 x[n] - 31 x[n-1], then 2^3 of it weighted: 2^8 per sample step. */
 static inline int32_t windowed(int n)
 {
     int32_t emphasised = 32 * frame[n + 1] - 31 * frame[n];
-    return (int32_t)((int64_t)(emphasised * 16) * emulab_frontend_hamming[n] >> 32);
+    return upper(emphasised * 16, emulab_frontend_hamming[n]);
 }
 
+/* The first pass, radix 2 without turns, while loading. Tables are read in their order, as flash likes it. */
 static void load(void)
 {
-    complex32 *to = work.spectrum;
-    for (int i = 0; i < POINTS; i += 2) { /* the first pass, radix 2 without turns, while loading */
-        int a = 2 * emulab_frontend_order[i], b = 2 * emulab_frontend_order[i + 1];
-        complex32 p = {windowed(a), windowed(a + 1)}, q = {windowed(b), windowed(b + 1)};
-        to[i].re = p.re + q.re;
-        to[i].im = p.im + q.im;
-        to[i + 1].re = p.re - q.re;
-        to[i + 1].im = p.im - q.im;
+    for (int n = 0; n < WINDOW / 2; n += 2) {
+        complex32 *to = work.spectrum + 2 * emulab_frontend_place[n / 2];
+        complex32 p = {windowed(n), windowed(n + 1)}, q = {windowed(n + WINDOW / 2), windowed(n + WINDOW / 2 + 1)};
+        to[0].re = p.re + q.re;
+        to[0].im = p.im + q.im;
+        to[1].re = p.re - q.re;
+        to[1].im = p.im - q.im;
     }
 }
 

@@ -6,14 +6,20 @@
 #include "emulab_frontend.h"
 #include "frontend.h"
 
+#if defined(__clang__)
+#define EMULAB_NO_UNROLL _Pragma("clang loop unroll(disable)")
+#elif defined(__GNUC__)
+#define EMULAB_NO_UNROLL _Pragma("GCC unroll 1")
+#else
+#define EMULAB_NO_UNROLL
+#endif
+
 #define WINDOW 480
 #define POINTS 256 /* complex, of 512 real ones */
 #define CHANNELS EMULAB_FRONTEND_CHANNELS
 #define HOP EMULAB_FRONTEND_HOP
 
-typedef struct {
-    int16_t re, im;
-} complex16;
+typedef uint32_t complex16; /* real part in the lower half, imaginary part in the upper one */
 
 static int16_t frame[WINDOW];
 static uint32_t filled;
@@ -29,30 +35,101 @@ void emulab_frontend_reset(void)
     filled = 0;
 }
 
-static inline int16_t rounded(int32_t product)
+#if defined(EMULAB_KERNELS_ARM_DSP) && defined(__ARM_FEATURE_DSP) /* instructions for pairs of halves */
+#include <arm_acle.h>
+
+/* Bits 15 to 30 of both, as a pair. */
+static inline complex16 high_parts(int32_t low, int32_t high)
 {
-    return (int16_t)((product + (1 << 14)) >> 15);
+    uint32_t pair;
+    __asm__("pkhtb %0, %1, %2, asr #15" : "=r"(pair) : "r"((uint32_t)high << 1), "r"(low));
+    return pair;
 }
 
 static inline complex16 scaled(complex16 a, int32_t by)
 {
-    return (complex16){rounded(a.re * by), rounded(a.im * by)};
+    return high_parts(__smlabb((int32_t)a, by, 1 << 14), __smlatb((int32_t)a, by, 1 << 14));
 }
 
-static inline complex16 turn(complex16 a, const int16_t *by)
+static inline complex16 turn(complex16 a, complex16 by)
 {
-    return (complex16){rounded(a.re * by[0] - a.im * by[1]), rounded(a.re * by[1] + a.im * by[0])};
+    return high_parts(__smlsd((int16x2_t)a, (int16x2_t)by, 1 << 14), __smladx((int16x2_t)a, (int16x2_t)by, 1 << 14));
 }
 
 static inline complex16 add(complex16 a, complex16 b)
 {
-    return (complex16){(int16_t)(a.re + b.re), (int16_t)(a.im + b.im)};
+    return (complex16)__sadd16((int16x2_t)a, (int16x2_t)b);
 }
 
 static inline complex16 subtract(complex16 a, complex16 b)
 {
-    return (complex16){(int16_t)(a.re - b.re), (int16_t)(a.im - b.im)};
+    return (complex16)__ssub16((int16x2_t)a, (int16x2_t)b);
 }
+
+/* a - ib and a + ib */
+static inline complex16 add_clockwise(complex16 a, complex16 b)
+{
+    return (complex16)__ssax((int16x2_t)a, (int16x2_t)b);
+}
+
+static inline complex16 subtract_clockwise(complex16 a, complex16 b)
+{
+    return (complex16)__sasx((int16x2_t)a, (int16x2_t)b);
+}
+
+#else
+
+static inline complex16 pair(int32_t re, int32_t im)
+{
+    return ((uint32_t)re & 0xFFFF) | (uint32_t)im << 16;
+}
+
+static inline int32_t re(complex16 a)
+{
+    return (int16_t)a;
+}
+
+static inline int32_t im(complex16 a)
+{
+    return (int16_t)(a >> 16);
+}
+
+static inline int32_t rounded(int32_t product)
+{
+    return (product + (1 << 14)) >> 15;
+}
+
+static inline complex16 scaled(complex16 a, int32_t by)
+{
+    return pair(rounded(re(a) * by), rounded(im(a) * by));
+}
+
+static inline complex16 turn(complex16 a, complex16 by)
+{
+    return pair(rounded(re(a) * re(by) - im(a) * im(by)), rounded(re(a) * im(by) + im(a) * re(by)));
+}
+
+static inline complex16 add(complex16 a, complex16 b)
+{
+    return pair(re(a) + re(b), im(a) + im(b));
+}
+
+static inline complex16 subtract(complex16 a, complex16 b)
+{
+    return pair(re(a) - re(b), im(a) - im(b));
+}
+
+static inline complex16 add_clockwise(complex16 a, complex16 b)
+{
+    return pair(re(a) + im(b), im(a) - re(b));
+}
+
+static inline complex16 subtract_clockwise(complex16 a, complex16 b)
+{
+    return pair(re(a) - im(b), im(a) + re(b));
+}
+
+#endif
 
 static inline uint32_t bits_of(uint32_t x)
 {
@@ -72,27 +149,36 @@ static uint32_t load(void)
     }
     uint32_t shift = 15 - bits_of((uint32_t)most);
     for (int i = 0; i < POINTS; i++) {
-        int from = 2 * emulab_frontend_order[i];
-        work.spectrum[i].re = (int16_t)((uint32_t)windowed[from] << shift);
-        work.spectrum[i].im = (int16_t)((uint32_t)windowed[from + 1] << shift);
+        const int16_t *from = windowed + 2 * i;
+        work.spectrum[emulab_frontend_order[i]] =
+            ((uint32_t)from[0] << shift & 0xFFFF) | (uint32_t)from[1] << shift << 16;
     }
     return shift;
 }
 
+/* Four points whose turns have been made. */
+static inline void combine(complex16 *p, int m, complex16 a, complex16 b, complex16 c, complex16 d)
+{
+    complex16 ac = add(a, c), bd = add(b, d), a_c = subtract(a, c), b_d = subtract(b, d);
+    p[0] = add(ac, bd);
+    p[2 * m] = subtract(ac, bd);
+    p[m] = add_clockwise(a_c, b_d);
+    p[3 * m] = subtract_clockwise(a_c, b_d);
+}
+
 static void transform(void)
 {
-    for (int m = 1; m < POINTS; m *= 4) {
-        int stride = POINTS / (4 * m) * 2; /* two halfwords per turn */
-        for (complex16 *group = work.spectrum; group < work.spectrum + POINTS; group += 4 * m) {
-            const int16_t *t1 = emulab_frontend_turn, *t2 = t1, *t3 = t1;
+    complex16 *const end = work.spectrum + POINTS;
+    /* A turn by nothing, 32767/32768, changes no quarter of 16 bits: the first pass has no other. */
+    for (complex16 *p = work.spectrum; p < end; p += 4)
+        combine(p, 1, scaled(p[0], 8191), scaled(p[1], 8191), scaled(p[2], 8191), scaled(p[3], 8191));
+    for (int m = 4; m < POINTS; m *= 4) {
+        int stride = POINTS / (4 * m);
+        for (complex16 *group = work.spectrum; group < end; group += 4 * m) {
+            const complex16 *t1 = (const complex16 *)(const void *)emulab_frontend_turn, *t2 = t1, *t3 = t1;
             for (complex16 *p = group; p < group + m; p++) {
-                complex16 a = scaled(p[0], 8191), b = turn(scaled(p[m], 8191), t1);
-                complex16 c = turn(scaled(p[2 * m], 8191), t2), d = turn(scaled(p[3 * m], 8191), t3);
-                complex16 ac = add(a, c), bd = add(b, d), a_c = subtract(a, c), b_d = subtract(b, d);
-                p[0] = add(ac, bd);
-                p[2 * m] = subtract(ac, bd);
-                p[m] = (complex16){(int16_t)(a_c.re + b_d.im), (int16_t)(a_c.im - b_d.re)};
-                p[3 * m] = (complex16){(int16_t)(a_c.re - b_d.im), (int16_t)(a_c.im + b_d.re)};
+                complex16 b = turn(scaled(p[m], 8191), *t1), c = turn(scaled(p[2 * m], 8191), *t2);
+                combine(p, m, scaled(p[0], 8191), b, c, turn(scaled(p[3 * m], 8191), *t3));
                 t1 += stride;
                 t2 += 2 * stride;
                 t3 += 3 * stride;
@@ -110,49 +196,52 @@ static inline uint32_t squared(int32_t re, int32_t im)
 /* Energies of bins 1 to 255, in place: bins k and 256 - k at a time. */
 static void energies(void)
 {
-    const int16_t *by = emulab_frontend_half_turn;
-    for (int k = 1; k <= POINTS / 2; k++, by += 2) {
-        complex16 p = work.spectrum[k], q = work.spectrum[POINTS - k];
-        q.im = (int16_t)-q.im;
-        p = scaled(p, 16383);
-        q = scaled(q, 16383);
-        complex16 even = add(p, q), odd = turn(subtract(p, q), by);
-        work.energy[k] = squared((even.re + odd.re) >> 1, (even.im + odd.im) >> 1);
-        work.energy[POINTS - k] = squared((even.re - odd.re) >> 1, (odd.im - even.im) >> 1);
+    const complex16 *by = (const complex16 *)(const void *)emulab_frontend_half_turn;
+    for (int k = 1; k <= POINTS / 2; k++, by++) {
+        complex16 p = scaled(work.spectrum[k], 16383), q = work.spectrum[POINTS - k];
+        q = scaled((q & 0xFFFF) | (0u - (q >> 16)) << 16, 16383);
+        complex16 even = add(p, q), odd = turn(subtract(p, q), *by);
+        int32_t er = (int16_t)even, ei = (int16_t)(even >> 16), odr = (int16_t)odd, oi = (int16_t)(odd >> 16);
+        work.energy[k] = squared((er + odr) >> 1, (ei + oi) >> 1);
+        work.energy[POINTS - k] = squared((er - odr) >> 1, (oi - ei) >> 1);
     }
 }
 
-/* The nearest whole root, one bit at a time. */
-static uint32_t root32(uint32_t x)
+/* The nearest whole root, two bits at a time; x < 2^60, so that every remainder fits in 32 bits. */
+static uint32_t root_of(uint64_t x)
 {
-    if (!x)
+    uint32_t high = (uint32_t)(x >> 32), low = (uint32_t)x, root = 0, rest = 0;
+    int pairs = 16;
+    if (high) {
+        int skipped = __builtin_clz(high) / 2;
+        high <<= 2 * skipped;
+        EMULAB_NO_UNROLL
+        for (int i = 16 - skipped; i; i--, high <<= 2) {
+            rest = rest << 2 | high >> 30;
+            uint32_t trial = root << 2 | 1;
+            root <<= 1;
+            if (rest >= trial) {
+                rest -= trial;
+                root |= 1;
+            }
+        }
+    } else if (low) {
+        pairs -= __builtin_clz(low) / 2;
+        low <<= 32 - 2 * pairs;
+    } else {
         return 0;
-    uint32_t root = 0, bit = 1u << ((31 - __builtin_clz(x)) & ~1);
-    for (; bit; bit >>= 2) {
-        if (x >= root + bit) {
-            x -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
+    }
+    EMULAB_NO_UNROLL
+    for (; pairs; pairs--, low <<= 2) {
+        rest = rest << 2 | low >> 30;
+        uint32_t trial = root << 2 | 1;
+        root <<= 1;
+        if (rest >= trial) {
+            rest -= trial;
+            root |= 1;
         }
     }
-    return root + (x > root && root != 0xFFFF);
-}
-
-static uint32_t root64(uint64_t x)
-{
-    if (!(x >> 32))
-        return root32((uint32_t)x);
-    uint64_t root = 0, bit = 1ull << ((63 - __builtin_clzll(x)) & ~1);
-    for (; bit; bit >>= 2) {
-        if (x >= root + bit) {
-            x -= root + bit;
-            root = (root >> 1) + bit;
-        } else {
-            root >>= 1;
-        }
-    }
-    return (uint32_t)root + (x > root && root != 0xFFFFFFFFu);
+    return root + (rest > root && (x >> 32 || root != 0xFFFF));
 }
 
 /* What is left of channel *c* when its slowly moving part is taken off. */
@@ -210,23 +299,37 @@ static int8_t quantised(uint32_t value)
     return (int8_t)(steps < -128 ? -128 : steps > 127 ? 127 : steps);
 }
 
+/* One short loop after the other: together they would not fit the instruction cache of a small core. */
 static void filter(uint32_t shift, int8_t *features)
 {
+    static uint64_t amplitude[CHANNELS + 1];
+    static uint32_t signal[CHANNELS + 1];
     uint64_t from_below = 0;
     const int16_t *weight = emulab_frontend_mel_weight, *complement = emulab_frontend_mel_complement;
     for (int channel = 0; channel <= CHANNELS; channel++) {
         uint64_t falling = from_below, rising = 0;
-        for (int k = emulab_frontend_mel_start[channel]; k < emulab_frontend_mel_start[channel + 1]; k++) {
-            falling += (uint64_t)work.energy[k] * (uint32_t)*weight++;
-            rising += (uint64_t)work.energy[k] * (uint32_t)*complement++;
+        const uint32_t *energy = work.energy + emulab_frontend_mel_start[channel];
+        const uint32_t *end = work.energy + emulab_frontend_mel_start[channel + 1];
+        EMULAB_NO_UNROLL
+        for (; energy < end; energy++) {
+            falling += (uint64_t)*energy * (uint32_t)*weight++;
+            rising += (uint64_t)*energy * (uint32_t)*complement++;
         }
         from_below = rising;
-        if (!channel)
-            continue;
-        uint32_t signal = denoised(channel - 1, root64(falling) >> shift);
-        uint32_t ratio = (uint32_t)((uint64_t)signal * gain_at(noise[channel - 1]) >> EMULAB_FRONTEND_SNR_SHIFT);
-        features[channel - 1] = quantised(log_of(shrunk(ratio) << EMULAB_FRONTEND_CORRECTION_BITS));
+        amplitude[channel] = falling; /* the first one belongs to no channel */
     }
+    EMULAB_NO_UNROLL
+    for (int c = 0; c < CHANNELS; c++)
+        signal[c] = root_of(amplitude[c + 1]) >> shift;
+    EMULAB_NO_UNROLL
+    for (int c = 0; c < CHANNELS; c++)
+        signal[c] = denoised(c, signal[c]);
+    EMULAB_NO_UNROLL
+    for (int c = 0; c < CHANNELS; c++)
+        signal[c] = shrunk((uint32_t)((uint64_t)signal[c] * gain_at(noise[c]) >> EMULAB_FRONTEND_SNR_SHIFT));
+    EMULAB_NO_UNROLL
+    for (int c = 0; c < CHANNELS; c++)
+        features[c] = quantised(log_of(signal[c] << EMULAB_FRONTEND_CORRECTION_BITS));
 }
 
 int emulab_frontend_hop(const int16_t *samples, int8_t *features)
