@@ -318,3 +318,23 @@ def test_timer_of_32_bits_counts_on_past_16(bus: Callable[..., Bus]) -> None:
     b.pass_time(0.1)
     assert b.read("tim2.CNT") == pytest.approx(400_000, abs=2)
     assert b.read("tim3.CNT") == pytest.approx(400_000 % 65536, abs=2)
+
+
+# -- external memory: RM0385 chapter 13 -----------------------------------------------------------------------------
+
+
+def test_sdram_of_the_discovery_board_is_written_and_read_by_firmware(thumb: Callable[..., UnicornSession]) -> None:
+    code = [
+        0xF04F, 0x4040,  # mov.w r0, #0xC0000000
+        0x2155,          # movs r1, #0x55
+        0x6041,          # str r1, [r0, #4]
+        0x6842,          # ldr r2, [r0, #4]
+        0x3201,          # adds r2, #1
+        0x6082,          # str r2, [r0, #8]
+        0xBF30, 0xE7FD,  # wfi; b back
+    ]  # fmt: skip
+    machine = thumb(code, platform="disco-f746ng").machine
+    assert machine.bus_read(0xA0000158, 4) & 0x20 == 0  # SDSR: not busy
+    machine.env.run(until=1e-3)
+    assert machine.peek(0xC0000004, 8) == b"\x55\0\0\0\x56\0\0\0"
+    assert not machine.notes
