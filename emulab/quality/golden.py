@@ -105,7 +105,10 @@ class LitertModel:
                 self.path, "input", f"expected {self.input.elements} elements {self.input.shape}, found {raw.size}"
             )
         self._interpreter.set_tensor(self._in, raw.reshape(self.input.shape).astype(self.input.dtype, copy=False))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise InputError.at(self.path, "", f"LiteRT cannot run the model: {' '.join(str(error).split())}") from None
         result: NDArray[Any] = self._interpreter.get_tensor(self._out)
         return result
 

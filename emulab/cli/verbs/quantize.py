@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a float .tflite model")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="a float .tflite model, or a .keras one (extra train)"
+    )
     parser.add_argument(
         "--data", type=Path, required=True, metavar="SET", help="representative samples: .npz or folder"
     )
@@ -31,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console, print_rows, progress
     from emulab.errors import ExpectationFailed, InputError
     from emulab.quality import open_dataset, quantize
+    from emulab.quality.keras_model import SUFFIX
     from emulab.report.units import size
 
     if not args.model.is_file():
@@ -40,9 +43,10 @@ def run(args: argparse.Namespace) -> int:
         return open_dataset(path, args.format or ("mlperf" if path.is_dir() else "npz"), args.reference)
 
     target = args.output or args.model.with_name(f"{args.model.stem}-{args.activations}.tflite")
+    source = args.model if args.model.suffix != SUFFIX else _converted(args.model)
     with progress(quiet=args.json) as step:
         made = quantize(
-            args.model,
+            source,
             target,
             opened(args.data),
             None if args.evaluate is None else opened(args.evaluate),
@@ -84,6 +88,14 @@ def run(args: argparse.Namespace) -> int:
         shown = "could not be measured" if lost is None else f"is {lost:.4f}"
         raise ExpectationFailed(f"{target}: accuracy lost {shown}, allowed {args.max_loss:g}")
     return 0
+
+
+def _converted(model: Path) -> Path:
+    """A float .tflite beside a Keras model, under its name."""
+    from emulab.model.record import write_bytes
+    from emulab.quality.keras_model import keras_to_tflite
+
+    return write_bytes(model.with_suffix(".float.tflite"), keras_to_tflite(model))
 
 
 def _percent(value: float | None) -> str:
