@@ -16,10 +16,8 @@ def test_a_keras_model_is_quantised(tmp_path: Path, har: Path, litert: None) -> 
     tf = pytest.importorskip("tensorflow", reason="needs TensorFlow: pip install 'emulab[train]'")
     pytest.importorskip("ai_edge_quantizer", reason="needs ai-edge-quantizer: pip install 'emulab[quantize]'")
     layers = tf.keras.layers
-    network = tf.keras.Sequential(
-        [layers.Input((192, 1, 6)), layers.Conv2D(8, (7, 1), 4), layers.BatchNormalization(), layers.Flatten()]
-        + [layers.Dense(7, activation="softmax")]
-    )
+    stack = [layers.Input((192, 1, 6)), layers.Conv2D(8, (7, 1), 4), layers.BatchNormalization(), layers.Flatten()]
+    network = tf.keras.Sequential([*stack, layers.Dense(7, activation="softmax")])
     network.save(tmp_path / "a.keras")
     assert main(["quantize", str(tmp_path / "a.keras"), "--data", str(har / "eval.npz"), "--samples", "20"]) == 0
     assert model_io(tmp_path / "a-int8.tflite")[0].dtype == "int8"
