@@ -81,7 +81,8 @@ def test_the_benchmarks_wake_word_bit_for_bit(board: Platform) -> None:
     runtime = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason="pip install tflite-micro")
     model = reference_model()
     firmware, _, plan = built("mlperf-sww", model, board)
-    sound = synthetic_sound(3.0, 11)
+    # loud and clipped, which the model takes for something
+    sound = np.clip(synthetic_sound(3.0, 6).astype(int) * 6, -32768, 32767).astype(np.int16)
     device = heard(board, firmware, sound, 3.0)
     interpreter = runtime.Interpreter.from_bytes(model.read_bytes(), arena_size=1 << 20)
     rows, scores = np.zeros((30, 40), np.int8), []
@@ -92,7 +93,7 @@ def test_the_benchmarks_wake_word_bit_for_bit(board: Platform) -> None:
         scores.append(int(interpreter.get_output(0).reshape(-1)[0]) & 0xFF)
     assert device["steps"] == 93 and device["missed"] == 0
     assert device["scores"] == scores
-    assert len(set(scores)) > 5, "the sound says nothing to the model"
+    assert len(set(scores)) > 10, "the sound says nothing to the model"
 
 
 @needs_wake_word
