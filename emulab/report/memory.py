@@ -38,11 +38,15 @@ def fits(result: Result) -> str:
     parts = []
     flash, limit = found.get("flash_bytes"), found.get("flash_limit_bytes")
     if flash and limit:
-        parts.append(f"flash {share(flash / limit)}")
+        parts.append(f"flash {_whole(flash / limit)}")
     ram, limit = found.get("ram_bytes"), found.get("ram_limit_bytes")
     if ram and limit:
-        parts.append(f"RAM {share((ram + (found.get('stack_reserved_bytes') or 0)) / limit)}")
+        parts.append(f"RAM {_whole((ram + (found.get('stack_reserved_bytes') or 0)) / limit)}")
     return ", ".join(parts)
+
+
+def _whole(value: float) -> str:
+    return "<1 %" if 0 < value < 0.005 else f"{value * 100:.0f} %"
 
 
 def share(value: float) -> str:

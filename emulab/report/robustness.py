@@ -47,7 +47,7 @@ class Cell:
     short: bool
 
     def __str__(self) -> str:
-        return f"{self.value:.1%} ({self.low:.0%} to {self.high:.0%})".replace("%", " %")
+        return f"{self.value * 100:.1f} % ({self.low * 100:.0f}–{self.high * 100:.0f})"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def level_text(kind: str, level: float) -> str:
     shown = {
         "snr_db": f"SNR {level:g} dB",
         "gain": f"gain x {level:g}",
-        "offset": f"offset {level * 100:+g} % of half the range",
+        "offset": f"offset {level * 100:+g} % of half range",
         "dropout": f"{level * 100:g} % of time steps lost",
         "bits": f"{level:g}-bit sensor",
     }
@@ -101,9 +101,11 @@ def table(curves: Mapping[str, dict[str, Any]], target: float | None = None) -> 
     for (kind, level), by_model in points.items():
         rows.append((level_text(kind, level), tuple(cell(by_model.get(model)) for model in curves)))
     first = next(iter(curves.values()))
-    place = "the sensor's signal, before the front end" if first["where"] == "signal" else "the model's input"
+    place = "the sensor's signal disturbed, before the front end"
+    if first["where"] != "signal":
+        place = "the model's input disturbed"
     what = "AUC" if first["metric"] == "auc" else "accuracy"
-    caption = f"{what} of {first['samples']} samples of {first['dataset']} with {place} disturbed, "
+    caption = f"{what} of {first['samples']} samples of {first['dataset']} with {place}, "
     caption += f"seed {first['seed']}; in brackets the 95 % interval"
     return Robustness(tuple(curves), tuple(rows), caption, target)
 
