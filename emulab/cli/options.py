@@ -78,6 +78,9 @@ def add_bench(parser: argparse.ArgumentParser) -> None:
     emulators.add_argument("--qemu", metavar="DIR", help="folder of the QEMU to use (default: $EMULAB_QEMU, PATH)")
     emulators.add_argument("--renode", metavar="PATH", help="the Renode to use (default: $RENODE, PATH, renode-run)")
     emulators.add_argument("--keep-resc", action="store_true", help="leave the Renode script in the run folder")
+    emulators.add_argument(
+        "--renode-metrics", action="store_true", help="count accesses to peripherals and memory in Renode (slow)"
+    )
 
 
 def bench_options(args: argparse.Namespace) -> dict[str, object]:
@@ -92,5 +95,5 @@ def bench_options(args: argparse.Namespace) -> dict[str, object]:
         "record",
         "allow_commands",
     )
-    names += ("qemu", "renode", "keep_resc")
+    names += ("qemu", "renode", "keep_resc", "renode_metrics")
     return {name: getattr(args, name) for name in names if getattr(args, name)}

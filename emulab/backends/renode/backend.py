@@ -20,7 +20,10 @@ class RenodeBackend:
 
     A board file may say under ``backends.renode``: ``machine`` (a ``.repl`` that ships with Renode), ``fidelity``, and
     ``options``: ``uart`` (Renode's name of the console, default ``sysbus.`` and the platform's name of it).
-    ``options.extra["keep_resc"]`` (a path) leaves a script that can be run by hand.
+    ``options.extra["keep_resc"]`` (a path, or True for one in the run folder) leaves a script that can be run by hand;
+    ``options.extra["renode_metrics"]`` counts accesses to memory and peripherals (Renode's profiler: slow).
+
+    Renode is what ``--renode`` or ``--backend renode:`` names, else ``$RENODE``, else on the PATH.
     """
 
     name = "renode"
@@ -60,6 +63,7 @@ class RenodeBackend:
 def open_session(platform: Platform, image: Image, options: SessionOptions, command: list[str]) -> RenodeSession:
     """Start Renode by *command*, make the machine, connect its console."""
     from emulab.backends.qemu.windows import WindowTracker
+    from emulab.backends.renode.metrics import sleep_hook
     from emulab.backends.renode.mix import install_commands, price_image
     from emulab.backends.renode.process import RenodeProcess, connect_uart, free_port
     from emulab.backends.renode.session import PAUSE, Instant, RenodeSession
@@ -81,10 +85,14 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
         place = repl.quote(file) if description else f"@{mapping.machine if mapping else ''}"
         port = free_port()
         riscv = platform_arch(platform) == "riscv"
-        lines = repl.commands(platform, image.path.resolve(), place, uart, port, image.entry if riscv else None)
+        entry = image.entry if riscv else None
+        lines = repl.commands(image.path.resolve(), place, uart, port, entry, platform.board.clock_hz / mix.mean)
         keep = options.extra.get("keep_resc")
         if keep:
-            keep_script(Path(str(keep)), description, place, lines)
+            folder = options.output or Path.cwd()
+            keep_script(
+                folder / f"{platform.name}.resc" if keep is True else Path(str(keep)), description, place, lines
+            )
         for line in lines:
             process.monitor.execute(line, 60.0)
         notes = [
@@ -98,7 +106,17 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
                 notes.append(f"no opcode counts: {error}")
                 break
         process.monitor.execute(f'{uart} AddLineHook "" "{PAUSE}"')
-        return RenodeSession(process, connect_uart(port), image, tracker, mix, platform.board.clock_hz, notes)
+        sleeps = process.folder / "sleep.txt"
+        try:
+            process.monitor.execute(f'sysbus.cpu AddHookAtWfiStateChange "{sleep_hook(sleeps)}"')
+        except ToolError as error:
+            notes.append(f"no time asleep: {error}")
+        metrics = process.folder / "metrics.bin" if options.extra.get("renode_metrics") else None
+        if metrics is not None:
+            process.monitor.execute(f"machine EnableProfiler {repl.quote(metrics)}")
+        session = RenodeSession(process, connect_uart(port), image, tracker, mix, platform.board.clock_hz, notes)
+        session.sleeps, session.metrics = sleeps, metrics
+        return session
     except BaseException:
         process.close()
         raise

@@ -26,12 +26,24 @@ _UARTS = {
     "opentitan-uart": "UART.OpenTitan_UART",
     "cmsdk-uart": "UART.CMSDK_APB_UART",
 }
+# What a UART model calls its interrupt where not IRQ, and the arguments its constructor needs (Renode 1.16 sources).
+_UART_INTERRUPT = {"cmsdk-uart": "RxInterrupt", "opentitan-uart": "RxWatermarkIRQ"}
 _GPIO = {"stm32-gpio": "GPIOPort.STM32_GPIOPort", "sifive-gpio": "GPIOPort.SiFive_GPIO"}
 
 
 def _interrupt(peripheral: Peripheral, controller: str) -> str:
     irq = peripheral.irq[0] if isinstance(peripheral.irq, list) else peripheral.irq
-    return "" if irq is None else f"    IRQ -> {controller}@{irq}\n"
+    if irq is None or not controller:
+        return ""
+    return f"    {_UART_INTERRUPT.get(peripheral.type, 'IRQ')} -> {controller}@{irq}\n"
+
+
+def cpu_type(platform: Platform) -> str:
+    """Renode's name of the core: with the CSR and FENCE.I instructions, which it leaves out of RISC-V unless they are named."""
+    kind = platform.core.cpu.get("renode", "")
+    if platform.core.isa.startswith("rv") and "_" not in kind:
+        return f"{kind}_zicsr_zifencei"
+    return kind
 
 
 def _hz(platform: Platform) -> int:
@@ -43,6 +55,7 @@ def core_text(platform: Platform) -> str:
     kind = platform.core.cpu.get("renode", "")
     if not kind:
         raise InputError(f"platform {platform.name}: core.cpu.renode: missing; Renode's name of {platform.core.name}")
+    kind = cpu_type(platform)
     if platform.core.isa.startswith("rv"):
         clint = next((p for p in platform.soc.peripherals.values() if p.type == "clint"), None)
         plic = next((p for p in platform.soc.peripherals.values() if p.type == "plic"), None)
@@ -80,7 +93,9 @@ def memory_text(platform: Platform) -> str:
 
 def peripheral_text(platform: Platform) -> str:
     """Peripherals: a Renode model where there is one, register tables else, unmodelled ones as silent tags."""
-    controller = "plic" if platform.core.isa.startswith("rv") else "nvic"
+    controller = "nvic"
+    if platform.core.isa.startswith("rv"):
+        controller = "plic" if any(p.type == "plic" for p in platform.soc.peripherals.values()) else ""
     text, tags = "", ""
     for name, p in platform.soc.peripherals.items():
         end = p.base + p.size_bytes - 1
@@ -90,6 +105,8 @@ def peripheral_text(platform: Platform) -> str:
             text += f"{name}: {_UARTS[p.type]} @ sysbus 0x{p.base:08X}\n"
             if p.type == "stm32-usart":
                 text += f"    frequency: {_hz(platform)}\n"
+            if p.type == "nrf-uarte":
+                text += "    easyDMA: true\n"
             text += _interrupt(p, controller) + "\n"
         elif p.type in _GPIO:
             text += f"{name}: {_GPIO[p.type]} @ sysbus <0x{p.base:08X}, +0x{p.size_bytes:X}>\n\n"
@@ -119,20 +136,27 @@ def register_script(registers: dict[str, Any]) -> str:
     return f"""registers = {{
 {table}
 }}
-if request.isInit:
-    values = dict((offset, row[0]) for offset, row in registers.items())
+old = hasattr(request, 'isInit') # Renode 1.15; later its names begin with capitals
+offset = int(request.offset if old else request.Offset)
+if request.isInit if old else request.IsInit:
+    values = dict((at, given[0]) for at, given in registers.items())
 def settle(row, value):
     for to, source, mask in row[5]:
         value = (value & ~(mask << to)) | (((value >> source) & mask) << to)
     return (value | row[4]) & 0xFFFFFFFF
 none = (0, 0xFFFFFFFF, 0, 0, 0, [])
-if request.isRead:
-    request.value = settle(registers.get(request.offset, none), values.get(request.offset, 0))
-elif request.isWrite:
-    row = registers.get(request.offset, none)
+row = registers.get(offset, none)
+if request.isRead if old else request.IsRead:
+    found = settle(row, values.get(offset, 0))
+    if old:
+        request.value = found
+    else:
+        request.Value = found
+elif request.isWrite if old else request.IsWrite:
+    written = int(request.value if old else request.Value)
     plain = row[1] & ~row[3]
-    value = (values.get(request.offset, 0) & ~plain) | (request.value & plain)
-    values[request.offset] = value & ~(request.value & row[3]) & ~row[2]
+    value = (values.get(offset, 0) & ~plain) | (written & plain)
+    values[offset] = value & ~(written & row[3]) & ~row[2]
 """
 
 
@@ -157,13 +181,17 @@ def quote(path: Path) -> str:
     return "@" + text.replace("\\", "/").replace(" ", "\\ ")
 
 
-def commands(platform: Platform, image: Path, repl: str, uart: str, port: int, entry: int | None) -> list[str]:
-    """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription."""
+def commands(image: Path, repl: str, uart: str, port: int, entry: int | None, instructions_per_s: float) -> list[str]:
+    """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription.
+
+    Renode's time is instructions at a fixed rate: *instructions_per_s*, the core's clock over the mean cost of an
+    instruction of this image, makes it agree with modelled time.
+    """
     found = [
         'mach create "emulab"',
         f"machine LoadPlatformDescription {repl}",
         f"sysbus LoadELF {quote(image)}",
-        f"sysbus.cpu PerformanceInMips {max(1, round(platform.board.clock_hz / 1e6))}",
+        f"sysbus.cpu PerformanceInMips {max(1, round(instructions_per_s / 1e6))}",
         "emulation SetGlobalAdvanceImmediately true",
         'emulation SetGlobalQuantum "0.001"',
         f'emulation CreateServerSocketTerminal {port} "emulab-console" false',

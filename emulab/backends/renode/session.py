@@ -12,8 +12,10 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from emulab.backends.renode.metrics import Metrics, slept_s
 from emulab.backends.renode.mix import Mix, parse_counters
 from emulab.backends.renode.monitor import MonitorTimeout
 from emulab.backends.renode.process import RenodeProcess
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from emulab.backends.qemu.windows import WindowTracker
     from emulab.firmware.image import Image
 
-PAUSE = "self.GetMachine().PauseAndRequestEmulationPause(True)"
+PAUSE = "machine.PauseAndRequestEmulationPause(True)"
 _STEP_S = 0.05
 _PAUSE_LIMIT_S = 10.0
 
@@ -64,6 +66,10 @@ class RenodeSession:
         self._now_s = 0.0
         self._ended: str | None = None
         self._hooked: set[int] = set()
+        self.sleeps: Path | None = None
+        """what the WFI hook writes"""
+        self.metrics: Path | None = None
+        """what Renode's profiler writes"""
         self._set_hooks()
 
     @property
@@ -95,7 +101,13 @@ class RenodeSession:
         return list(self._notes)
 
     def details(self) -> dict[str, Any]:
-        return {"instructions": self._now.instructions, "opcode_classes": dict(self._now.classes)}
+        found: dict[str, Any] = {"instructions": self._now.instructions, "opcode_classes": dict(self._now.classes)}
+        if self.sleeps is not None and (idle_s := slept_s(self.sleeps)):
+            found["idle_s"] = idle_s
+        if self.metrics is not None and self.metrics.is_file():
+            counts = Metrics(self.metrics).counts()
+            found["accesses"] = {name: {"reads": c.reads, "writes": c.writes} for name, c in counts.items()}
+        return found
 
     # -- console -------------------------------------------------------------------------------------------
 

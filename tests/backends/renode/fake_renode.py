@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import struct
 import sys
 import threading
 import time
@@ -29,6 +30,8 @@ class Machine:
         self.line = b""
         self.crashes = False
         self.hooked = False
+        self.sleeps = ""
+        self.metrics = ""
 
     def listen(self, port: int) -> None:
         server = socket.create_server(("127.0.0.1", port))
@@ -106,6 +109,13 @@ def answer(machine: Machine, command: str) -> bytes | None:
     if command == "pause":
         machine.paused = True
         return b"Pausing emulation...\r\n\r"
+    if match := re.match(r"sysbus.cpu AddHookAtWfiStateChange \"f = open\('(.+?)', 'a'\)", command):
+        with open(match[1], "a", encoding="ascii") as file:
+            file.write("1 0.001\n0 0.003\n1 0.005\n0 0.007\n1 0.009\n")
+        return b""
+    if match := re.match(r"machine EnableProfiler @(.+)", command):
+        write_metrics(match[1])
+        return b""
     if "AddLineHook" in command:
         machine.hooked = True
         return b""
@@ -117,6 +127,19 @@ def answer(machine: Machine, command: str) -> bytes | None:
             ).encode()
         return b""
     return f"No such command or device: {command}\r\n".encode()
+
+
+def write_metrics(path: str) -> None:
+    """As the profiler of 1.16 writes: header, then packed entries {ticks, milliseconds, type, ...}."""
+    cpu, uart = b"sysbus.cpu", b"sysbus.usart2"
+    data = struct.pack("<iii", 1, 0, len(cpu)) + cpu + struct.pack("<ii", 1, len(uart)) + uart
+    data += struct.pack("<QQ", 0x40004400, 0x400047FF)
+    data += struct.pack("<qdBiQ", 1, 0.5, 0, 0, 1234)
+    for operation in (2, 2, 3):
+        data += struct.pack("<qdBB", 2, 0.6, 1, operation)
+    data += struct.pack("<qdBBQ", 3, 0.7, 2, 1, 0x40004428) + struct.pack("<qdBQ", 4, 0.8, 3, 15)
+    with open(path, "wb") as file:
+        file.write(data)
 
 
 def main() -> int:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import struct
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from emulab.backends.base import SessionOptions, load_backend
 from emulab.backends.renode import install, repl
+from emulab.backends.renode.metrics import Metrics
 from emulab.errors import BackendUnavailable, FirmwareFault, ToolError
 from emulab.firmware.image import load_image
 from emulab.model.platform import load_platform, platform_names
@@ -139,6 +142,93 @@ def test_keep_resc(fake: str, tmp_path: Path) -> None:
     assert "CPU.CortexM" in (tmp_path / "kept" / "run.repl").read_text()
 
 
+def test_keep_resc_in_the_run_folder(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path, output=tmp_path / "run", extra={"keep_resc": True}):
+        pass
+    assert "start" in (tmp_path / "run" / "nucleo-l4r5zi.resc").read_text()
+
+
+def test_renode_named_on_the_command_line(
+    fake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``run --renode PATH`` with no other Renode anywhere: it is started, and the firmware is talked to."""
+    from emulab.cli import main
+
+    monkeypatch.delenv("RENODE")
+    elf = write_elf(tmp_path / "firmware.elf")
+    arguments = ["run", "har-wearable", "--platform", "nucleo-l4r5zi", "--backend", "renode", "--no-html"]
+    arguments += ["--firmware", str(elf), "--keep-resc", "--set", "measure.timeout_s=2"]
+    assert main([*arguments, "--output", str(tmp_path / "a"), "--renode", "/no/such/renode"]) == 3
+    told = capsys.readouterr()
+    assert "/no/such/renode: no such program" in told.out + told.err
+    main([*arguments, "--output", str(tmp_path / "b"), "--renode", fake])
+    (log,) = (tmp_path / "b").rglob("console.log")
+    assert "m-name-dut-[fake]" in log.read_text()
+    assert list((tmp_path / "b").rglob("nucleo-l4r5zi.resc"))
+
+
+def test_time_asleep_and_accesses(fake: str, tmp_path: Path) -> None:
+    with open_fake(tmp_path, extra={"renode_metrics": True}) as session:
+        until(session, b"m-ready")
+        details = session.details()
+    assert details["idle_s"] == pytest.approx(0.004)
+    assert details["accesses"] == {"memory": {"reads": 2, "writes": 1}, "usart2": {"reads": 0, "writes": 1}}
+
+
+def test_metrics_of_a_broken_file(tmp_path: Path) -> None:
+    (tmp_path / "m.bin").write_bytes(b"\xff" * 40)
+    with pytest.raises(ToolError, match="not what Renode's profiler writes"):
+        Metrics(tmp_path / "m.bin").counts()
+    (tmp_path / "m.bin").write_bytes(struct.pack("<ii", 0, 0) + struct.pack("<qdBB", 1, 2.0, 9, 0))
+    with pytest.raises(ToolError, match="unknown type 9"):
+        Metrics(tmp_path / "m.bin").counts()
+    (tmp_path / "m.bin").write_bytes(struct.pack("<ii", 0, 0) + struct.pack("<qdBB", 1, 2.0, 1, 3) + b"cut")
+    assert Metrics(tmp_path / "m.bin").counts()["memory"].writes == 1
+
+
+# Constructor arguments and interrupts of Renode 1.16's models: what a description of ours may name.
+MODELS: dict[str, set[str]] = {
+    "CPU.CortexM": {"cpuType", "nvic"},
+    "CPU.RiscV32": {"cpuType", "timeProvider"},
+    "IRQControllers.NVIC": {"systickFrequency", "priorityMask", "IRQ"},
+    "IRQControllers.CoreLevelInterruptor": {"frequency", "[0, 1]"},
+    "IRQControllers.PlatformLevelInterruptController": {"numberOfSources", "numberOfContexts", "0"},
+    "Miscellaneous.DWT": {"frequency"},
+    "Memory.MappedMemory": {"size"},
+    "UART.STM32F7_USART": {"frequency", "IRQ"},
+    "UART.STM32_UART": {"IRQ"},
+    "UART.SiFive_UART": {"IRQ"},
+    "UART.NS16550": {"IRQ"},
+    "UART.NRF52840_UART": {"easyDMA", "IRQ"},
+    "UART.OpenTitan_UART": {"RxWatermarkIRQ"},
+    "UART.CMSDK_APB_UART": {"RxInterrupt"},
+    "GPIOPort.STM32_GPIOPort": set(),
+    "GPIOPort.SiFive_GPIO": set(),
+    "Python.PythonPeripheral": {"size", "initable", "script"},
+}
+
+
+@pytest.mark.parametrize("name", platform_names())
+def test_descriptions_name_what_the_models_have(name: str) -> None:
+    platform = load_platform(name).platform
+    if not platform.core.cpu.get("renode"):
+        pytest.skip(f"{platform.core.name} has no name in Renode")
+    text = re.sub(r"'''.*?'''", '""', repl.compose(platform), flags=re.DOTALL)
+    objects = re.findall(r"^(\w+): ([\w.]+) @ .*\n((?:    .*\n)*)", text, re.MULTILINE)
+    names = {name for name, _, _ in objects}
+    for name, model, body in objects:
+        assert model in MODELS, name
+        for line in body.splitlines():
+            found = re.match(r"\s+(.+?)(?::| ->)\s*(.*)", line)
+            assert found and found[1] in MODELS[model], f"{name}: {line}"
+            if "->" in line:
+                assert found[2].partition("@")[0] in names, f"{name}: {line}"
+
+
+def test_riscv_cores_have_their_control_registers() -> None:
+    assert 'cpuType: "rv32imac_zicsr_zifencei"' in repl.compose(load_platform("hifive1-revb").platform)
+
+
 @pytest.mark.parametrize("name", platform_names())
 def test_every_platform_composes(name: str) -> None:
     platform = load_platform(name).platform
@@ -150,7 +240,8 @@ def test_every_platform_composes(name: str) -> None:
     assert f"{platform.board.console.peripheral}: UART." in text
 
 
-def test_register_script_behaves() -> None:
+@pytest.mark.parametrize("capitals", [False, True], ids=["1.15", "1.16"])
+def test_register_script_behaves(capitals: bool) -> None:
     """Run what Renode would run: reset values, ready bits, write-one-to-clear, self-clearing bits."""
     script = repl.register_script(
         {
@@ -159,18 +250,18 @@ def test_register_script_behaves() -> None:
         }
     )
 
-    class Request:
-        isInit = isRead = isWrite = False
-        offset = value = 0
+    def request(**given: Any) -> Any:
+        fields = {"isInit": False, "isRead": False, "isWrite": False, "offset": 0, "value": 0, **given}
+        if capitals:
+            fields = {name[0].upper() + name[1:]: value for name, value in fields.items()}
+        return SimpleNamespace(**fields)
 
-    scope: dict[str, Any] = {"request": Request()}
+    scope: dict[str, Any] = {}
 
     def access(kind: str, offset: int, value: int = 0) -> int:
-        request = scope["request"] = Request()
-        setattr(request, kind, True)
-        request.offset, request.value = offset, value
+        scope["request"] = request(**{kind: True, "offset": offset, "value": value})
         exec(script, scope)  # our own text
-        return request.value
+        return int(scope["request"].Value if capitals else scope["request"].value)
 
     access("isInit", 0)
     assert access("isRead", 0) == 1 | 1 << 2
