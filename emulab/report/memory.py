@@ -151,24 +151,42 @@ def layer_window(result: Result) -> WindowRecord | None:
 
 def movement_table(result: Result) -> Table | None:
     """Bytes read and written per region and layer, per inference, and how long the core waited."""
-    window = layer_window(result)
-    if window is None or not any(row.bytes_read or row.bytes_written for row in window.layers):
+    rows_of = _rows(result)
+    if not any(row.bytes_read or row.bytes_written for row in rows_of):
         return None
-    regions = _regions(window.layers)
+    regions = _regions(rows_of)
     heads = ["layer"]
     heads += [f"{name} read" for name in regions[0]] + [f"{name} written" for name in regions[1]]
     heads += ["bytes / MAC", "waits for code", "for data", "waiting"]
-    rows = [_movement_row(row, regions) for row in window.layers]
-    rows.append(_movement_row(_sum(window.layers), regions))
+    rows = [_movement_row(row, regions) for row in rows_of]
+    if len(rows_of) > 1:
+        rows.append(_movement_row(_sum(rows_of), regions))
     return Table(f"{result.label}: data moved per inference", tuple(heads), tuple(rows), wall(result))
+
+
+def _rows(result: Result) -> list[LayerRow]:
+    """A row per layer; of an image whose layers are not known, one row of what the window counted."""
+    window = layer_window(result)
+    if window is not None and any(row.bytes_read or row.bytes_written for row in window.layers):
+        return window.layers
+    window = next((w for w in result.windows if w.cycles), None)
+    if window is None or not (window.region_reads or window.region_writes):
+        return []
+    n = max(window.inferences, 1)
+    whole = LayerRow(
+        name="inference",
+        cycles=(window.cycles or 0) / n,
+        stall_cycles=(window.stall_cycles or 0) / n,
+        fetch_stall_cycles=window.cache_misses.get("fetch_stall_cycles", 0) / n,
+        bytes_read={region: round(count / n) for region, count in window.region_reads.items()},
+        bytes_written={region: round(count / n) for region, count in window.region_writes.items()},
+    )
+    return [whole]
 
 
 def wall(result: Result) -> str:
     """The memory wall as a number: what the core waits for, and what is moved per multiply-accumulate."""
-    window = layer_window(result)
-    if window is None:
-        return ""
-    total = _sum(window.layers)
+    total = _sum(_rows(result))
     if not total.cycles:
         return ""
     data = (total.stall_cycles or 0) - (total.fetch_stall_cycles or 0)

@@ -97,3 +97,24 @@ def test_a_record_without_details_has_no_tables() -> None:
     assert memory.tables(empty) == [] and memory.figures(empty) == [] and memory.markdown_lines(empty) == []
     misfit = bare.model_copy(update={"message": "m.tflite: does not fit p: ram needs 9 bytes"})
     assert memory.fits(bare) == "" and memory.fits(misfit) == "no"
+
+
+def test_an_image_without_layers_has_its_totals() -> None:
+    window = WindowRecord(
+        name="inference",
+        start_s=0,
+        stop_s=1,
+        inferences=2,
+        cycles=2000,
+        stall_cycles=500,
+        region_reads={"flash": 4096, "sram": 0},
+        region_writes={"sram": 2048},
+        cache_misses={"fetch_stall_cycles": 300},
+    )
+    given = Result(platform="p", backend="b", status="passed", windows=[window])
+    table = memory.movement_table(given)
+    assert table is not None and table.headings[1:3] == ("flash read", "sram written") and len(table.rows) == 1
+    assert table.rows[0][:3] == ("inference", "2.0 KB", "1.0 KB")
+    assert memory.wall(given) == (
+        "the core waits 25 % of its 1,000 cycles: 15 % for instructions, 10 % for data; 3.0 KB moved"
+    )
