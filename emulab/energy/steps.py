@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from emulab.model.power import UseStep
 
 
+DEEPEST = "deepest"
+
+
 @dataclass(frozen=True, slots=True)
 class ComputeWindow:
     """What a window costs, from measurement or emulation: latency and either energy or charge of the whole board.
@@ -167,9 +170,10 @@ class Resolver:
         return tuple(self._step(phase, f"{place}.{index} ({phase.name})") for index, phase in enumerate(phases))
 
     def _step(self, phase: Phase, place: str) -> Step:
-        for name, state in phase.states.items():
+        given = {name: self._named(name, state) for name, state in phase.states.items()}
+        for name, state in given.items():
             self._state(place, name, state)
-        states = tuple(phase.states.items())
+        states = tuple(given.items())
         mcu, uses = self.power.mcu, set(phase.states)
         holds: tuple[Hold, ...] = ()
         parallel: tuple[Step, ...] = ()
@@ -207,6 +211,12 @@ class Resolver:
             retry_state=phase.retry.state if phase.retry else "",
             uses=frozenset(uses),
         )
+
+    def _named(self, component: str, state: str) -> str:
+        """The state meant: ``deepest`` is whatever the MCU's sleep between jobs is called on this platform."""
+        if state == DEEPEST and component == self.power.mcu:
+            return self.cycle.sleep or self.power.sleep_state or state
+        return state
 
     def _run(self, window: str, assumed_s: float | None, place: str) -> Hold:
         if window not in self.compute and assumed_s:

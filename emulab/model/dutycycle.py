@@ -67,7 +67,9 @@ class Phase(Schema):
     duration_s: float | None = Field(default=None, ge=0)
     bytes: int | None = Field(default=None, ge=0)
     samples: int | None = Field(default=None, ge=0)
-    states: dict[str, str] = Field(default={}, description="state of further components during the phase")
+    states: dict[str, str] = Field(
+        default={}, description="state of further components during the phase; `deepest`: the MCU's sleep between jobs"
+    )
     when: Condition | None = None
     retry: Retry | None = None
 

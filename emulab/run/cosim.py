@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from emulab.model.scenario import LoadedScenario
 
 BACKEND = "unicorn"
+BUSES = r"(spi|i2c|uart|usart|lpuart|adc)\d*$"
+"""Names of peripherals that a part may be on."""
 TRACE_STEP_S, TRACE_BUCKETS = 1e-3, 16384
 TRACED_WAKE = 1
 """The wake whose current is traced, counted from 0: the first one may still hold what comes after a reset."""
@@ -42,6 +45,12 @@ def runs_application(loaded: LoadedScenario, platform: str, backend: str) -> boo
 def platform_with_parts(loaded: LoadedScenario, platform: Platform) -> Platform:
     """*platform* with the application's parts on its buses."""
     application = _application(loaded)
+    buses = [name for name in platform.soc.peripherals if re.match(BUSES, name)]
+    for name, entry in application.parts.items():
+        bus = entry.get("bus")
+        if bus not in buses:
+            key = f"application.parts.{name}.bus"
+            raise InputError.at(loaded.file, key, f"no bus {bus!r} on {platform.name}; there are: {', '.join(buses)}")
     parts = {**platform.board.parts, **application.parts}
     return platform.model_copy(update={"board": platform.board.model_copy(update={"parts": parts})})
 

@@ -9,7 +9,8 @@ elsewhere) and prints the figures of ``MODEL_CARD.md``. Seeds are constants belo
 
 Data: no recordings. A rotor on bearings is simulated from what the textbooks say of each fault (imbalance: once per
 turn; misalignment: twice per turn; looseness: many harmonics and halves), with sensor noise, drawn speed, load and
-mounting, and read as a LIS2DH12 would: 1344 samples/s, +-2 g, 12 bits.
+mounting, and read as a LIS2DH12 would: 1344 samples/s, +-2 g, 12 bits. The sensor that the node's firmware reads in
+co-simulation plays the same (``emulab/backends/unicorn/parts/rotor.py``).
 """
 
 from __future__ import annotations
@@ -26,35 +27,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
+from emulab.backends.unicorn.parts.rotor import CONDITIONS, acceleration
+
 SEED = 20_240_917
 SAMPLE_RATE_HZ = 1344.0
 SAMPLES = 512
 BINS = 64
-LABELS = ("normal", "imbalance", "misalignment", "looseness")
+LABELS = CONDITIONS
 FULL_SCALE_G = 2.0
 
 
 def signal(label: int, rng: np.random.Generator) -> np.ndarray:
     """One window of acceleration in counts of 12 bits, int16 (512,)."""
-    time = np.arange(SAMPLES) / SAMPLE_RATE_HZ
-    turn_hz = rng.uniform(24.0, 50.0)
-    load = rng.uniform(0.5, 1.5)
-
-    def tone(order: float, amplitude: float) -> np.ndarray:
-        return amplitude * np.sin(2 * np.pi * order * turn_hz * time + rng.uniform(0, 2 * np.pi))
-
-    x = tone(1, rng.uniform(0.01, 0.05)) + tone(2, rng.uniform(0.005, 0.025)) + tone(3, rng.uniform(0.0, 0.015))
-    for _ in range(int(rng.integers(0, 3))):  # neighbouring machines
-        x = x + rng.uniform(0, 0.04) * np.sin(2 * np.pi * rng.uniform(15, 600) * time + rng.uniform(0, 2 * np.pi))
-    severity = load * rng.uniform(0.06, 0.35)
-    if label == 1:
-        x = x + tone(1, severity)
-    elif label == 2:
-        x = x + tone(2, severity) + tone(1, 0.4 * severity * rng.uniform()) + tone(3, 0.3 * severity * rng.uniform())
-    elif label == 3:
-        for order in (0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6):
-            x = x + tone(order, 0.45 * severity * rng.uniform(0.3, 1.0))
-    x = x + rng.normal(scale=rng.uniform(0.005, 0.03), size=SAMPLES)
+    x = acceleration(label, rng, SAMPLES, SAMPLE_RATE_HZ)
     return np.clip(np.round(x / FULL_SCALE_G * 2048), -2048, 2047).astype(np.int16)
 
 

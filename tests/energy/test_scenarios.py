@@ -39,8 +39,9 @@ def test_fast_forward_equals_the_long_simulation(name: str, board: str) -> None:
 def test_vibration_node_for_a_year() -> None:
     """The node lasts longer where the core sleeps deeper; alarms happen at the odds of the model card."""
     loaded = load_scenario("vibration-node")
+    windows = {"inference": ComputeWindow(0.7e-3), "features": ComputeWindow(1.8e-3)}
     results = {
-        board: simulate_scenario(loaded, load_platform(board).platform, {"inference": ComputeWindow(0.004)}).result
+        board: simulate_scenario(loaded, load_platform(board).platform, windows).result
         for board in ("nucleo-l4r5zi", "nrf52840-dk")
     }
     lives = {board: result.battery_life_s for board, result in results.items()}

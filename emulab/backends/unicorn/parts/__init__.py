@@ -10,7 +10,7 @@ A board (or an overlay) names them in ``board.parts``::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from emulab.errors import InputError
@@ -73,18 +73,6 @@ def _entries(machine: Machine, bus: str, kind: str) -> Iterator[tuple[str, str, 
         if entry.get("part") not in models:
             raise InputError(f"{place}: no model of part {entry.get('part')!r} on {bus}; models: {', '.join(models)}")
         yield place, name, entry
-
-
-def check_buses(machine: Machine, offered: Iterable[str]) -> None:
-    """InputError for a part on a bus that the machine does not have."""
-    known = sorted(offered)
-    for name, entry in machine.platform.board.parts.items():
-        bus = entry.get("bus")
-        if bus is not None and bus not in known:
-            raise InputError(
-                f"platform {machine.platform.name!r}: board.parts.{name}.bus: no bus {bus!r} for parts; "
-                f"there are: {', '.join(known) or 'none'}"
-            )
 
 
 def make_spi_devices(machine: Machine, bus: str) -> dict[str, SpiDevice]:

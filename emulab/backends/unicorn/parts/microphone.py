@@ -19,9 +19,9 @@ class Microphone:
         """When the first *count* samples have all come."""
         return (self.start_s or 0.0) + count / self.sample_hz
 
-    def take(self, first: int, count: int) -> bytes:
-        """Samples *first* to *first* + *count* as little-endian int16."""
+    def take(self, first: int, count: int, slots: int = 1) -> bytes:
+        """Samples *first* to *first* + *count* as little-endian int16, each *slots* times."""
         import numpy as np
 
         held = self.samples[first : first + count]
-        return np.pad(held, (0, count - len(held))).astype("<i2").tobytes()
+        return np.repeat(np.pad(held, (0, count - len(held))), slots).astype("<i2").tobytes()
