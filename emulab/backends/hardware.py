@@ -8,9 +8,10 @@ Options (command line): ``serial`` (device, socket:// or rfc2217:// URL, rtt: or
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -139,6 +140,7 @@ class HardwareSession:
         found: dict[str, Any] = {"serial": self._serial.url, "baud": self._serial.baud}
         if capture is not None:
             found["power"] = {
+                "statistics": statistics_of(capture),
                 "source": capture.source,
                 "samples": len(capture.values),
                 "lost_samples": capture.lost_samples,
@@ -194,6 +196,15 @@ class HardwareSession:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def statistics_of(capture: Capture) -> dict[str, float | int | None]:
+    """Statistics of a whole capture as plain data, None for what is not known; empty where no sample came."""
+    try:
+        found = asdict(capture.statistics())
+    except ToolError:
+        return {}
+    return {key: value if math.isfinite(value) else None for key, value in found.items()}
 
 
 def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:

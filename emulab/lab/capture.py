@@ -9,6 +9,22 @@ from emulab.errors import ToolError
 from emulab.lab.integrate import WindowEnergy, integrate
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """A stretch of a capture in a few numbers; currents are NaN where power was captured at an unknown supply.
+
+    ``lost`` counts samples that did not come: mean and charge are those of the samples that did.
+    """
+
+    duration_s: float
+    mean_a: float
+    min_a: float
+    max_a: float
+    charge_c: float
+    energy_j: float
+    lost: int
+
+
 @dataclass(frozen=True)
 class Capture:
     """Samples of one capture. Sample *i* covers ``start_s + i * step_s``; NaN where a sample was lost.
@@ -48,6 +64,25 @@ class Capture:
             charge = found.charge_c / self.voltage_v if self.voltage_v > 0 else float("nan")
             found = replace(found, charge_c=charge)
         return found
+
+    def statistics(self, from_s: float | None = None, to_s: float | None = None) -> Statistics:
+        """Statistics between two instants (default: all of it). ToolError when the stretch holds no sample; energy is
+        NaN where a current was captured at an unknown supply."""
+        import numpy as np
+
+        begin = self.start_s if from_s is None else from_s
+        end = self.stop_s if to_s is None else to_s
+        volts = 1.0 if self.quantity == "W" else self.voltage_v or float("nan")
+        found = integrate(self.start_s, self.step_s, self.values, volts, begin, end)
+        low, high = (round((when - self.start_s) / self.step_s) for when in (begin, end))
+        piece = np.asarray(self.values[max(0, low) : max(high, low + 1)], dtype=np.float64)
+        to_ampere = 1.0
+        if self.quantity == "W":
+            to_ampere = 1.0 / self.voltage_v if self.voltage_v > 0 else float("nan")
+        charge = found.charge_c * to_ampere
+        low_a, high_a = float(np.nanmin(piece)) * to_ampere, float(np.nanmax(piece)) * to_ampere
+        mean = charge / found.duration_s
+        return Statistics(found.duration_s, mean, low_a, high_a, charge, found.energy_j, found.lost)
 
     def current(self, voltage_v: float = 0.0) -> tuple[Any, float]:
         """(ampere per sample, supply voltage): measured, or power divided by the supply (*voltage_v* if unknown).

@@ -360,3 +360,26 @@ def test_what_is_wrong_with_the_option_is_said():
         open_monitor("ppk2", MonitorOptions(address="/dev/does-not-exist", voltage_v=3.0))
     with pytest.raises(ToolError, match="cannot be reached"):
         open_monitor("otii", MonitorOptions(address="127.0.0.1:1"))
+
+
+# -- statistics -----------------------------------------------------------------------------------------------
+
+
+def test_statistics_of_current_and_of_power():
+    from emulab.lab.capture import Capture
+
+    values = np.full(1000, 0.01)
+    values[500:] = 0.03
+    values[10:20] = np.nan
+    found = Capture(5.0, 1e-3, values, "A", 3.0).statistics()
+    assert (found.duration_s, found.lost) == (pytest.approx(1.0), 10)
+    assert (found.min_a, found.max_a) == (0.01, 0.03)
+    assert found.energy_j == pytest.approx(3.0 * found.charge_c) and found.mean_a == pytest.approx(found.charge_c)
+    part = Capture(5.0, 1e-3, values, "A", 3.0).statistics(5.5, 6.0)
+    assert (part.mean_a, part.charge_c, part.lost) == (pytest.approx(0.03), pytest.approx(0.015), 0)
+    power = Capture(0.0, 1e-3, values * 3.0, "W", 3.0).statistics(0.5, 1.0)
+    assert (power.mean_a, power.energy_j) == (pytest.approx(0.03), pytest.approx(0.045))
+    unknown = Capture(0.0, 1e-3, values, "A").statistics()
+    assert np.isnan(unknown.energy_j) and unknown.charge_c == pytest.approx(found.charge_c)
+    with pytest.raises(ToolError, match="nothing was captured"):
+        Capture(0.0, 1e-3, np.full(5, np.nan), "A", 3.0).statistics()

@@ -29,7 +29,8 @@ class MonitorOptions:
 
 @runtime_checkable
 class PowerMonitor(Protocol):
-    """A monitor, opened. ``capture`` gives what came between ``start`` and ``stop``, whole or marked incomplete."""
+    """A monitor, opened. ``capture`` gives what came between ``start`` and ``stop``, whole or marked incomplete; the
+    fourth verb of a bench, statistics, is the capture's own (:meth:`Capture.statistics`)."""
 
     def start(self) -> None: ...
 
