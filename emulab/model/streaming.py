@@ -19,7 +19,10 @@ class Detection(Schema):
 
 
 class Recording(Schema):
-    """A WAV file (16 kHz, 16 bit; of several channels the first) and where its wake words are."""
+    """A WAV file (16 kHz, 16 bit; of several channels the first) and where its wake words are.
+
+    A ``.json`` names a list of the benchmark's runner, which says both.
+    """
 
     path: str
     wake_words: list[tuple[float, float]] = Field(default=[], description="start and end of each, seconds")

@@ -5,6 +5,7 @@ The front end is :mod:`emulab.quality.audio`, the model runs in LiteRT; both kee
 
 from __future__ import annotations
 
+import json
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
 from emulab.firmware.audio import SAMPLE_HZ
+from emulab.model.streaming import Recording
 from emulab.quality.audio import extract
 from emulab.quality.golden import load_host_model
 
@@ -43,6 +45,26 @@ def read_wav(path: Path) -> NDArray[Any]:
         raise InputError.at(path, "", f"not a WAV file: {error or 'it ends too early'}") from None
     samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], "<i2")
     return np.ascontiguousarray(samples.reshape(-1, channels)[:, 0].astype(np.int16))
+
+
+def runner_list(path: Path) -> list[tuple[Path, Recording]]:
+    """A list of the benchmark's runner (``sww_long_test.json``): WAV files beside it with their detection windows."""
+    from emulab.model.base import validate
+
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        found = [
+            (
+                path.parent / Path(entry["wav_file"]).name,
+                {"path": entry["wav_file"], "wake_words": entry["detection_windows"]},
+            )
+            for entry in entries
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError.at(
+            path, "", f"expected a list of {{wav_file, detection_windows}}: {type(error).__name__} {error}"
+        ) from None
+    return [(file, validate(Recording, data, path)) for file, data in found]
 
 
 def synthetic_sound(length_s: float, seed: int) -> NDArray[Any]:

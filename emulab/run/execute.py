@@ -174,7 +174,7 @@ def _measurement(
         }
     )
     if stream is not None and built.firmware is not None and model is not None:
-        result = add_stream(loaded, platform, backend, built.firmware, model, result, folder, step)
+        result = add_stream(loaded, platform, backend, built.firmware, model, result, folder, step, options.use_cache)
     if options.firmware is None and runs_application(loaded, platform.name, backend.name):
         result = add_application(loaded, platform, result, folder, step, options.use_cache)
     hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}

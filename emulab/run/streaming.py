@@ -79,6 +79,7 @@ def add_stream(
     result: Result,
     folder: Path | None,
     step: Callable[[str], None],
+    use_cache: bool = True,
 ) -> Result:
     """The result with what streaming adds: real-time margin, mean power, detections. Raises InputError, ToolError."""
     stream = loaded.scenario.workload.stream
@@ -99,7 +100,7 @@ def add_stream(
         "recordings": told,
     }
     step("listening")
-    device, why = _device(loaded, platform, backend, firmware, heard[0][1], stream)
+    device, why = _device(loaded, platform, backend, firmware, heard[0][1], stream, use_cache)
     if device is None:
         metrics["mean_power_w"] = unavailable("W", why)
     else:
@@ -145,7 +146,7 @@ def _margin(result: Result, plan: StreamPlan) -> dict[str, Quantity]:
 def _recordings(loaded: LoadedScenario, stream: Stream) -> tuple[list[tuple[Recording, NDArray[Any]]], str]:
     """Recordings that are here with their samples, and why synthetic sound stands in their place (or nothing)."""
     from emulab.model.streaming import Recording
-    from emulab.quality.streaming import read_wav, synthetic_sound
+    from emulab.quality.streaming import read_wav, runner_list, synthetic_sound
 
     heard, reason = [], "the scenario names no recording"
     for index, recording in enumerate(stream.recordings):
@@ -154,7 +155,8 @@ def _recordings(loaded: LoadedScenario, stream: Stream) -> tuple[list[tuple[Reco
             reason = f"recording {name!r} is not here; fetch it with: emulab assets pull {name}"
             continue
         file = resolve(recording.path, loaded.folder, f"{loaded.file}: workload.stream.recordings.{index}")
-        heard.append((recording, read_wav(file)))
+        listed = runner_list(file) if file.suffix == ".json" else [(file, recording)]
+        heard += [(one, read_wav(place)) for place, one in listed]
     if heard:
         return heard, ""
     sound = synthetic_sound(stream.emulate_s, loaded.scenario.seed)
@@ -231,6 +233,7 @@ def _device(
     firmware: Firmware,
     samples: NDArray[Any],
     stream: Stream,
+    use_cache: bool,
 ) -> tuple[dict[str, Any] | None, str]:
     """What the board said and drew while it listened (from the cache if it did before), or why it did not."""
     if "EMULAB_STREAM_AUDIO" not in _audio_defines(platform):
@@ -242,6 +245,9 @@ def _device(
     from emulab.run.execute import code_hash
 
     length_s = min(stream.emulate_s, len(samples) / 16_000)
+    limit_s = loaded.scenario.measure.timeout_s * max(1.0, length_s)
+    if not use_cache:
+        return listen(backend, platform, firmware, samples, length_s, limit_s), ""
     energy = Path(__file__).resolve().parent.parent / "energy"
     key = [
         code_hash(),
@@ -253,7 +259,6 @@ def _device(
     ]
 
     def build(place: Path) -> None:
-        limit_s = loaded.scenario.measure.timeout_s * max(1.0, length_s)
         write_text(place / "stream.json", json.dumps(listen(backend, platform, firmware, samples, length_s, limit_s)))
 
     entry = fetch_or_build("streams", key, build)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import wave
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from emulab.errors import InputError
 from emulab.firmware.audio.stream import StreamOptions, StreamPlan, plan_stream
 from emulab.firmware.codegen.generator import TensorDescription
-from emulab.quality.streaming import detections, judge, read_wav, synthetic_sound
+from emulab.quality.streaming import detections, judge, read_wav, runner_list, synthetic_sound
 
 SWW_IN = TensorDescription("in", (1, 30, 1, 40), "int8", 1200, 0.0037, -128)
 SWW_OUT = TensorDescription("out", (1, 3), "int8", 3, 1 / 256, -128)
@@ -102,6 +103,19 @@ def test_wav_of_two_channels_gives_the_first(tmp_path: Path) -> None:
     samples = read_wav(write_wav(tmp_path / "a.wav", both.reshape(-1), channels=2))
     assert samples.dtype == np.int16
     np.testing.assert_array_equal(samples, np.arange(100))
+
+
+def test_list_of_the_runner_names_recordings_and_windows(tmp_path: Path) -> None:
+    write_wav(tmp_path / "long.wav", np.zeros(100))
+    entries = [{"wav_file": "sd/long.wav", "length_sec": 1.0, "detection_windows": [[0.1, 0.4]]}]
+    (tmp_path / "list.json").write_text(json.dumps(entries))
+    [(file, recording)] = runner_list(tmp_path / "list.json")
+    assert file == tmp_path / "long.wav"
+    assert recording.wake_words == [(0.1, 0.4)]
+    for bad in ("{", "3", '[{"wav_file": "a.wav"}]', '[{"wav_file": "a.wav", "detection_windows": [[2, 1]]}]'):
+        (tmp_path / "bad.json").write_text(bad)
+        with pytest.raises(InputError, match=r"bad\.json"):
+            runner_list(tmp_path / "bad.json")
 
 
 def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:

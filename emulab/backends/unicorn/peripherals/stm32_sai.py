@@ -1,7 +1,8 @@
 """STM32 SAI block as a slave receiver with DMA: what a digital microphone, or a player, clocks in (RM0432 chapter 51).
 
-The line sends 16-bit frames of which the first slot is taken. Samples reach memory when the DMA channel has half a
-buffer or a whole one, which is when firmware hears of them: between those times nothing has to be simulated.
+The line sends 16-bit frames; every enabled slot of a frame holds the same sample. Samples reach memory when the DMA
+channel has half a buffer or a whole one, which is when firmware hears of them: between those times nothing has to be
+simulated. While no channel waits the FIFO holds eight words, and what comes beyond that is lost.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from emulab.model.soc import Peripheral as Spec
 
 SAIEN, DMAEN, MODE, SLAVE_RECEIVER = 1 << 16, 1 << 17, 3, 3
-OVRUDR, DATA_SIZE, SIXTEEN_BITS, FIRST_SLOT = 1, 7 << 5, 4 << 5, 1 << 16
+OVRUDR, DATA_SIZE, SIXTEEN_BITS, FIFO_WORDS = 1, 7 << 5, 4 << 5, 8
 
 
 @register("stm32-sai")
@@ -37,24 +38,31 @@ class Sai(RegisterFile):
         super().__init__(machine, name, spec)
         self.microphone: Microphone | None = None
         self.lost = 0
-        """Samples for which no DMA channel waited."""
+        """Frames for which there was no place."""
         self._taken = 0
         self._due: Event | None = None
 
     def write_CR1(self, old: int, new: int) -> None:
         if new & SAIEN and not old & SAIEN:
             self._listen(new)
-        if old & SAIEN and not new & SAIEN and self._due is not None:
+        if new & SAIEN and new & DMAEN and not old & DMAEN:
+            self._plan()
+        if self._due is not None and not (new & SAIEN and new & DMAEN):
             self._due.cancel()
             self._due = None
 
     def write_CLRFR(self, _old: int, written: int) -> None:
         self.set_bits("SR", written & 0x77, False)
 
+    @property
+    def _slots(self) -> int:
+        """Words of a frame that are taken."""
+        slots = self.value["SLOTR"]
+        return (slots >> 16 & ((2 << (slots >> 8 & 0xF)) - 1)).bit_count()
+
     def _listen(self, control: int) -> None:
-        wanted = {MODE: SLAVE_RECEIVER, DATA_SIZE: SIXTEEN_BITS, DMAEN: DMAEN}
-        if any(control & mask != value for mask, value in wanted.items()) or not self.value["SLOTR"] & FIRST_SLOT:
-            self.note("only a slave receiver of 16-bit samples with DMA is modelled; nothing is received")
+        if control & MODE != SLAVE_RECEIVER or control & DATA_SIZE != SIXTEEN_BITS or not self._slots:
+            self.note("only a slave receiver of 16-bit samples is modelled; nothing is received")
             return
         if self.microphone is None:
             self.note("nothing is on the audio line; nothing is received")
@@ -63,26 +71,37 @@ class Sai(RegisterFile):
             self.microphone.start_s = self.now()
         # a block that is enabled while frames come waits for the next one
         self._taken = max(0, round((self.now() - self.microphone.start_s) * self.microphone.sample_hz + 0.4999))
-        self._plan()
+        if control & DMAEN:
+            self._plan()
 
     def _plan(self) -> None:
         """Come back when the DMA channel has as much as firmware wants to hear of."""
-        assert self.microphone is not None
-        request = int(self.parameters["dma"])
-        ahead = max((c.ahead(request) for c in self.machine.dma_controllers), default=0)
-        count = ahead or 16
-        due_s = self.microphone.due_s(self._taken + count) - self.now()
-        self._due = self.after(max(due_s, 0.0), lambda: self._arrived(count, bool(ahead)))
-
-    def _arrived(self, count: int, wanted: bool) -> None:
-        assert self.microphone is not None
-        request = int(self.parameters["dma"])
-        data = self.microphone.take(self._taken, count)
-        self._taken += count
-        controller = next((c for c in self.machine.dma_controllers if c.ahead(request)), None)
-        if wanted and controller is not None:
-            controller.feed(request, data)
-        else:
-            self.lost += count
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if self.microphone is None or self.microphone.start_s is None:
+            return
+        come = int((self.now() - self.microphone.start_s) * self.microphone.sample_hz + 1e-6)
+        beyond = come - self._taken - FIFO_WORDS // self._slots
+        if beyond > 0:
+            self.lost += beyond
+            self._taken += beyond
             self.set_bits("SR", OVRUDR)
-        self._plan()
+        request = int(self.parameters["dma"])
+        words = max((c.ahead(request) for c in self.machine.dma_controllers), default=0)
+        if not words:
+            return  # until DMAEN is set again, with a channel behind it
+        count = max(1, words // self._slots)
+        due_s = self.microphone.due_s(self._taken + count) - self.now()
+        self._due = self.after(max(due_s, 0.0), lambda: self._arrived(count))
+
+    def _arrived(self, count: int) -> None:
+        assert self.microphone is not None
+        self._due = None
+        request = int(self.parameters["dma"])
+        controller = next((c for c in self.machine.dma_controllers if c.ahead(request)), None)
+        if controller is not None:
+            controller.feed(request, self.microphone.take(self._taken, count, self._slots))
+            self._taken += count
+        if self.value["CR1"] & DMAEN:
+            self._plan()
