@@ -79,7 +79,10 @@ def _scenarios() -> list[dict[str, str]]:
 def _ops() -> list[dict[str, str]]:
     from emulab.firmware.codegen import SUPPORTED_OPS
 
-    return [{"operator": name, "types": op.types, "what": op.description} for name, op in sorted(SUPPORTED_OPS.items())]
+    return [
+        {"operator": name, "types": op.types, "kernels": op.kernels, "what": op.description}
+        for name, op in sorted(SUPPORTED_OPS.items())
+    ]
 
 
 def _published() -> list[dict[str, str]]:

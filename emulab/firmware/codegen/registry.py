@@ -20,6 +20,7 @@ from emulab.firmware.codegen.ops import (
     softmax,
     state,
 )
+from emulab.firmware.codegen.target import KernelTarget
 
 
 @dataclass(frozen=True)
@@ -30,50 +31,67 @@ class SupportedOp:
     types: str
     description: str
     lower: Callable[[Context, Op], Lowered]
+    tuned: tuple[KernelTarget, ...] = ()
+    """Kernel sets with an int8 kernel of their own; every other set, and every other type, uses the portable one."""
+
+    @property
+    def kernels(self) -> str:
+        """Kernel sets by their names, the portable one first."""
+        return ", ".join(["portable", *(target.value for target in self.tuned)])
 
 
 _BOTH = "int8, float32"
+_THREE = "int8, int16, float32"
 _ANY = "any"
+_SETS = (KernelTarget.ARM_DSP, KernelTarget.ARM_MVE, KernelTarget.RV32IM)
+_MVE = (KernelTarget.ARM_MVE,)
 _NO_CODE = "no code: shares the input's memory"
 
 _TABLE = (
-    SupportedOp("ADD", _BOTH, "sum, with broadcasting", elementwise.lower_add),
+    SupportedOp("ADD", _THREE, "sum, with broadcasting", elementwise.lower_add, _MVE),
     SupportedOp("ARG_MAX", _BOTH, "index of the greatest element, int32", reduce.lower_arg_max),
     SupportedOp("ASSIGN_VARIABLE", _ANY, "new value of a variable", state.lower_assign),
-    SupportedOp("AVERAGE_POOL_2D", _BOTH, "mean over a window", pooling.lower_pool),
+    SupportedOp("AVERAGE_POOL_2D", _THREE, "mean over a window", pooling.lower_pool, _MVE),
     SupportedOp("CALL_ONCE", _ANY, "initial values of variables", state.lower_call_once),
     SupportedOp("CONCATENATION", _ANY, "tensors of one quantisation", movement.lower_concatenation),
-    SupportedOp("CONV_2D", _BOTH, "any kernel, stride, dilation, groups; per-channel weights", conv.lower_conv),
-    SupportedOp("DEPTHWISE_CONV_2D", _BOTH, "any kernel, stride, dilation, depth multiplier", conv.lower_depthwise),
+    SupportedOp("CONV_2D", _THREE, "any kernel, stride, dilation, groups; per-channel weights", conv.lower_conv, _SETS),
+    SupportedOp(
+        "DEPTHWISE_CONV_2D", _THREE, "any kernel, stride, dilation, depth multiplier", conv.lower_depthwise, _SETS
+    ),
     SupportedOp("DEQUANTIZE", "int8, uint8, int16 to float32", "back to real values", convert.lower_dequantize),
     SupportedOp("EXPAND_DIMS", _ANY, _NO_CODE, shape.lower_reshape),
-    SupportedOp("FULLY_CONNECTED", _BOTH, "dense layer, any batch", fully_connected.lower_fully_connected),
-    SupportedOp("HARD_SWISH", _BOTH, "8-bit by table", activation.lower_activation),
-    SupportedOp("LEAKY_RELU", _BOTH, "8-bit by table", activation.lower_activation),
-    SupportedOp("LOGISTIC", _BOTH, "8-bit by table", activation.lower_activation),
-    SupportedOp("MAX_POOL_2D", _BOTH, "maximum over a window", pooling.lower_pool),
+    SupportedOp("FULLY_CONNECTED", _THREE, "dense layer, any batch", fully_connected.lower_fully_connected, _SETS),
+    SupportedOp("HARD_SWISH", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("LEAKY_RELU", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("LOGISTIC", _THREE, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("MAX_POOL_2D", _THREE, "maximum over a window", pooling.lower_pool, _MVE),
     SupportedOp("MEAN", _BOTH, "over neighbouring dimensions", reduce.lower_mean),
-    SupportedOp("MUL", _BOTH, "product, with broadcasting", elementwise.lower_mul),
+    SupportedOp("MUL", _THREE, "product, with broadcasting", elementwise.lower_mul, _MVE),
     SupportedOp("PACK", _ANY, "tensors of one shape along a new dimension", movement.lower_pack),
     SupportedOp("PAD", _ANY, "zeros around a tensor", movement.lower_pad),
     SupportedOp("PADV2", _ANY, "a constant around a tensor", movement.lower_pad),
     SupportedOp(
-        "QUANTIZE", "float32 to int8, uint8, int16; 8-bit to 8-bit", "to a quantisation", convert.lower_quantize
+        "QUANTIZE",
+        "float32, int8, uint8, int16; not uint8 from or to int16",
+        "to a quantisation",
+        convert.lower_quantize,
     ),
     SupportedOp("READ_VARIABLE", _ANY, "value of a variable", state.lower_read),
-    SupportedOp("RELU", _BOTH, "8-bit by table", activation.lower_activation),
-    SupportedOp("RELU6", _BOTH, "8-bit by table", activation.lower_activation),
-    SupportedOp("RELU_N1_TO_1", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("RELU", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("RELU6", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("RELU_N1_TO_1", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("RESHAPE", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("RESIZE_NEAREST_NEIGHBOR", _ANY, "rows and columns by table", movement.lower_resize_nearest),
     SupportedOp("SHAPE", _ANY, "a constant", shape.lower_shape),
-    SupportedOp("SOFTMAX", _BOTH, "over the last dimension; int8 in integer arithmetic", softmax.lower_softmax),
+    SupportedOp(
+        "SOFTMAX", _THREE, "over the last dimension; int8 and int16 in integer arithmetic", softmax.lower_softmax
+    ),
     SupportedOp("SPLIT", _ANY, "equal parts along a dimension", movement.lower_split),
     SupportedOp("SPLIT_V", _ANY, "parts of given sizes along a dimension", movement.lower_split),
     SupportedOp("SQUEEZE", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("STRIDED_SLICE", _ANY, "constant bounds, any stride", movement.lower_strided_slice),
-    SupportedOp("SUB", _BOTH, "difference, with broadcasting", elementwise.lower_add),
-    SupportedOp("TANH", _BOTH, "8-bit by table", activation.lower_activation),
+    SupportedOp("SUB", _THREE, "difference, with broadcasting", elementwise.lower_add, _MVE),
+    SupportedOp("TANH", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("TRANSPOSE", _ANY, "constant permutation", movement.lower_transpose),
     SupportedOp("UNPACK", _ANY, "a dimension into tensors", movement.lower_pack),
     SupportedOp("VAR_HANDLE", _ANY, "names a variable that lives between inferences", state.lower_var_handle),

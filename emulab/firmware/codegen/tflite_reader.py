@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from emulab.errors import InputError
-from emulab.firmware.codegen.graph import DType, Graph, Op, Quantisation, Subgraph, Tensor
+from emulab.firmware.codegen.graph import DType, Graph, Op, Quantisation, Subgraph, Tensor, short
 from emulab.firmware.codegen.options import READERS, Options
 
 MAX_FILE_BYTES = 64 << 20
 MAX_OPERATORS = 4096
 MAX_TENSORS = 16384
+MAX_NAME = 512
 MAX_SUBGRAPHS = 64
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 64 << 20
@@ -134,7 +135,8 @@ class _Reader:
 
     def tensor(self, table: Any, index: int) -> Tensor:
         raw = table.Name()
-        name = raw.decode("utf-8", "replace") if raw else f"tensor{index}"
+        # a damaged length makes the rest of the file a name, which no message should repeat
+        name = short(raw.decode("utf-8", "replace"), MAX_NAME) if raw else f"tensor{index}"
         type_name = _type_names().get(int(table.Type()), f"type {table.Type()}")
         if type_name not in _DTYPES:
             raise InputError(f"tensor {name!r} has unsupported element type {type_name}")

@@ -78,6 +78,12 @@ class _Network:
 
 def network(seed: int, dtype: str = "int8") -> bytes:
     """A model with one input and one output of 1 to 40 values."""
+    tensors, ops, first, last = parts(seed, dtype)
+    return build_model(tensors, ops, [first], [last])
+
+
+def parts(seed: int, dtype: str = "int8") -> tuple[list[T], list[O], int, int]:
+    """Tensors and operators of `network`, and the positions of its input and output."""
     n = _Network(seed, dtype)
     rng = n.rng
     scale = 0.05 if dtype == "int8" else 0.0005
@@ -92,4 +98,4 @@ def network(seed: int, dtype: str = "int8") -> bytes:
     n.tensors[-1].data = np.resize(n.tensors[-1].data, out)
     y = n.activation((1, out), scale)
     n.ops.append(O("FULLY_CONNECTED", [x, *parts], [y], "FullyConnectedOptions", {"FusedActivationFunction": 0}))
-    return build_model(n.tensors, n.ops, [first], [y])
+    return n.tensors, n.ops, first, y

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from codegen_host import Reference
 from codegen_target import TargetModel
+from networks import network
 from tflite_builder import O, T, build_model
 
 from emulab.firmware.codegen import KernelTarget
@@ -35,6 +36,12 @@ def compare(model: bytes, folder: Path, target: KernelTarget, runs: int) -> None
 )
 def test_reference_models(mlperf_tiny: Path, tmp_path: Path, name: str, target: KernelTarget) -> None:
     compare((mlperf_tiny / "models" / f"{name}.tflite").read_bytes(), tmp_path, target, 20)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.value)
+@pytest.mark.parametrize("seed", range(4))
+def test_networks_of_random_shapes(tmp_path: Path, seed: int, target: KernelTarget) -> None:
+    compare(network(seed), tmp_path, target, 5)
 
 
 def layer(
