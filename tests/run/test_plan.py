@@ -43,6 +43,7 @@ class Layer:
     symbol: str
     op: str
     macs: int
+    flash_bytes: int = 64
 
 
 def window(name: str, start_s: float, cycles: int, instructions: int) -> WindowProfile:
