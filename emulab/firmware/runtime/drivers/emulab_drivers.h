@@ -4,7 +4,7 @@
  *
  * An application defines `_Noreturn void emulab_main(void)`. It is entered at the board's full clock, with the console
  * (emulab_console_write) and the timer (emulab_timer_ticks) of port.h ready. Transfers return when they are complete; the
- * core sleeps meanwhile. */
+ * core sleeps meanwhile, unless it says otherwise. */
 #ifndef EMULAB_DRIVERS_H
 #define EMULAB_DRIVERS_H
 
@@ -35,13 +35,15 @@ void emulab_spi_init(void);
 void emulab_spi_transfer(const uint8_t *out, uint8_t *in, uint32_t n);
 
 /* I2C master at 400 kbit/s, 7-bit addresses: write *out_n* bytes, then (repeated start) read *in_n*; either may be 0.
- * Returns 0, or -1 where nobody acknowledged. */
+ * Up to 255 bytes each way. Returns 0, or -1 where nobody acknowledged. The core polls meanwhile: an answer that does not
+ * come has to be seen. */
 void emulab_i2c_init(void);
 int emulab_i2c_transfer(uint8_t address, const uint8_t *out, uint32_t out_n, uint8_t *in, uint32_t in_n);
 
-/* ADC: *n* conversions (12 bits) of one channel, *period_ticks* core clock cycles apart, to *to* by DMA. */
+/* ADC: *n* conversions (12 bits) of one channel to *to* by DMA, one after the other, each sampled for 640 of its clocks: 1531
+ * a second at the slow clock. The core sleeps meanwhile, not deep. */
 void emulab_adc_init(void);
-void emulab_adc_sample(uint32_t channel, uint16_t *to, uint32_t n, uint32_t period_ticks);
+void emulab_adc_sample(uint32_t channel, uint16_t *to, uint32_t n);
 
 /* A second UART at 115200 baud whatever the core's clock is, for a radio or modem that answers what it is told: send
  * *out_n* bytes, wait for *in_n*. Returns the number that came, fewer than *in_n* where it fell silent. */
