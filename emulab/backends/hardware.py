@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from emulab.firmware.image import Image
     from emulab.model.platform import Platform
 
+RECONNECT_S = 5.0
+"""How long a board that was just flashed may be gone from the bus."""
 BUCKET_S = 1e-4
 """A trace keeps mean, least and greatest current per 0.1 ms; the recording keeps every sample."""
 
@@ -282,7 +284,8 @@ class HardwareBackend:
             else:
                 notes.append("the board was not flashed: what it runs is taken on trust (give --flash)")
             baud = int(extra.get("baud") or options.baud or platform.board.console.baud)
-            serial = open_console(url, baud, probe_chip(platform), rtt_block(image))
+            within_s = RECONNECT_S if extra.get("flash") else 0.0
+            serial = open_console(url, baud, probe_chip(platform), rtt_block(image), within_s)
         except BaseException:
             if monitor is not None:
                 monitor.close()

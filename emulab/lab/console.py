@@ -54,19 +54,6 @@ class SerialConsole:
         except LINE_ERRORS as error:
             raise self._lost(error) from None
 
-    def reopen(self, within_s: float = 5.0) -> None:
-        """Open the port again, e.g. after a flash loader reset the probe. ToolError when it does not come back."""
-        self.close()
-        deadline = time.monotonic() + within_s
-        while True:
-            try:
-                self._port = open_port(self.url, self.baud, "console", timeout_s=0.05)
-                return
-            except ToolError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(0.1)
-
     def close(self) -> None:
         """Free the port."""
         with contextlib.suppress(*LINE_ERRORS):

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from emulab.errors import InputError
+from emulab.errors import BackendUnavailable, InputError, ToolError
 
 
 class LabConsole(Protocol):
@@ -54,8 +55,27 @@ class ProbeOptions:
                 raise InputError(f"console {self.url}: unknown option {key!r}; known: {names}")
 
 
-def open_console(url: str, baud: int, chip: str = "", rtt_address: int | None = None) -> LabConsole:
-    """Open what *url* names. ``rtt_address`` is where the firmware's symbols say the RTT control block lies."""
+def open_console(
+    url: str, baud: int, chip: str = "", rtt_address: int | None = None, within_s: float = 0.0
+) -> LabConsole:
+    """Open what *url* names. ``rtt_address`` is where the firmware's symbols say the RTT control block lies.
+
+    ``within_s`` is how long to try again: a probe that flashed a board, or the board itself, may be gone from the bus
+    for a moment. ToolError when it does not come back; wrong options are not tried again.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return _open(url, baud, chip, rtt_address)
+        except BackendUnavailable:
+            raise
+        except ToolError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _open(url: str, baud: int, chip: str, rtt_address: int | None) -> LabConsole:
     kind, _, rest = url.partition(":")
     if kind not in ("rtt", "semihosting"):
         from emulab.lab.console import SerialConsole

@@ -188,6 +188,23 @@ def test_a_board_that_resets_in_a_window():
             client.infer(5, 0)
 
 
+def test_a_port_that_comes_back_after_flashing(tmp_path):
+    from emulab.lab.consoles import open_console
+
+    link = tmp_path / "ttyACM0"
+    with bench_of(monitors=()) as bench:
+        threading.Timer(0.4, link.symlink_to, [bench.console_url]).start()
+        console = open_console(str(link), 115200, within_s=10.0)
+        console.write(b"name%")
+        assert console.read(5.0)
+        console.close()
+        link.unlink()
+        begin = time.monotonic()
+        with pytest.raises(ToolError, match="no such port"):
+            open_console(str(link), 115200, within_s=0.3)
+        assert time.monotonic() - begin >= 0.3
+
+
 def test_busy_absent_and_forbidden_ports(tmp_path):
     with bench_of() as bench, open_board(bench), pytest.raises(ToolError, match="busy"):
         open_board(bench)
