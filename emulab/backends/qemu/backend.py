@@ -125,7 +125,7 @@ def _open(
     from emulab.backends.qemu.process import QemuProcess
     from emulab.backends.qemu.session import FAULT_EDGE, QemuSession
     from emulab.backends.qemu.stream import PluginConfiguration
-    from emulab.backends.qemu.windows import WindowTracker
+    from emulab.backends.windows import WindowTracker
     from emulab.probe.build import C_FOLDER, PROBE_SOURCES, build_library
     from emulab.timing import load_timing
 

@@ -8,8 +8,9 @@ import re
 import select
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from emulab.backends.emulator import EmulatorSession
 from emulab.backends.qemu import stream
 from emulab.backends.qemu.counts import Counts, Snapshot
 from emulab.backends.qemu.process import QemuProcess
@@ -18,9 +19,8 @@ from emulab.errors import FirmwareFault, ToolError
 from emulab.probe.profile import WindowProfile
 
 if TYPE_CHECKING:
-    from emulab.backends.base import GpioEdge
-    from emulab.backends.qemu.windows import WindowTracker
     from emulab.backends.stack import StackRegion
+    from emulab.backends.windows import WindowTracker
     from emulab.firmware.image import Image
 
 FAULT_EDGE = 0x10000
@@ -32,17 +32,13 @@ _QMP_LIMIT_S = 5.0
 _BYTE_LIMIT_S = 3.0
 
 
-class QemuSession:
-    """One running QEMU. It is its own console, clock and profiler: all three look at the same stream of records.
+class QemuSession(EmulatorSession[QemuProcess, Snapshot]):
+    """One running QEMU: console, clock and profiler look at the same stream of records.
 
     The plugin reports every byte stored to the console as an edge, with the counts up to there. ``read``
     hands out one line at a time, so that ``now_s`` is that line's time in every run, however the bytes were cut on
     their way. (A UART that sends later than it is stored to has its bytes come through a pipe, in the same order.)
     """
-
-    kind: Literal["virtual"] = "virtual"
-    timestamps_modelled = False
-    """The DUT's own timestamps are the emulator's time, one instruction per tick: latency is that of the windows."""
 
     def __init__(
         self,
@@ -55,52 +51,24 @@ class QemuSession:
         delayed: bool,
         stack: StackRegion | None = None,
     ) -> None:
-        self.process, self.image, self.counts, self._tracker = process, image, counts, tracker
-        self._fault_handlers, self._notes = fault_handlers, notes
+        super().__init__(process, image, tracker, notes)
+        self.counts, self._fault_handlers = counts, fault_handlers
         self._delayed = delayed
         self._stack, self._stack_bytes = stack, 0
         self._stream = stream.RecordStream()
         self._events: deque[stream.Record] = deque()
         self._bytes = bytearray()
         self._line = bytearray()
-        self._lines: deque[tuple[bytes, float]] = deque()
-        self._now_s = 0.0
         self._waiting = False
         self._chunks = 0
         self._stuck_since = 0.0
         self._silent_stores = 0
         self._state: stream.SignalRecord | None = None
-        self._ended: str | None = None
         self._fault: tuple[str, float] | None = None
         self._free_run = False
         self._qmp = Qmp(process.qmp)
 
-    # -- parts ---------------------------------------------------------------------------------------------
-
-    @property
-    def console(self) -> QemuSession:
-        return self
-
-    @property
-    def clock(self) -> QemuSession:
-        return self
-
-    @property
-    def profiler(self) -> QemuSession:
-        return self
-
-    @property
-    def power_meter(self) -> None:
-        return None
-
-    def now_s(self) -> float:
-        """Modelled time at the end of what was last read from the console."""
-        return self._now_s
-
-    def gpio_edges(self, pin: str) -> list[GpioEdge]:
-        """QEMU shows no pins."""
-        del pin
-        return []
+    # -- facts for the record --------------------------------------------------------------------------------
 
     def notes(self) -> list[str]:
         late = self.counts.late_chunks
@@ -191,8 +159,7 @@ class QemuSession:
                 self._pump(min(left, 0.2))
         finally:
             self._run_free(False)
-        data, self._now_s = self._lines.popleft()
-        return data
+        return self._next_line()
 
     def _run_free(self, on: bool) -> None:
         if on != self._free_run and self._ended is None:
@@ -361,13 +328,3 @@ class QemuSession:
         doing = "asleep" if self._state.value else "waiting for console input" if self._waiting else "running"
         place = self.image.describe(self._state.pc)
         return f"PC 0x{self._state.pc:08x} ({place}), {doing}, {self.counts.instructions} instructions executed"
-
-    def close(self) -> None:
-        self.process.close()
-        self._ended = self._ended or "the session is closed"
-
-    def __enter__(self) -> QemuSession:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()

@@ -62,11 +62,11 @@ class RenodeBackend:
 
 def open_session(platform: Platform, image: Image, options: SessionOptions, command: list[str]) -> RenodeSession:
     """Start Renode by *command*, make the machine, connect its console."""
-    from emulab.backends.qemu.windows import WindowTracker
     from emulab.backends.renode.metrics import sleep_hook
     from emulab.backends.renode.mix import install_commands, price_image
     from emulab.backends.renode.process import RenodeProcess, connect_uart, free_port
     from emulab.backends.renode.session import PAUSE, Instant, RenodeSession
+    from emulab.backends.windows import WindowTracker
     from emulab.firmware.image import platform_arch
     from emulab.timing import load_timing
 

@@ -10,11 +10,11 @@ import contextlib
 import select
 import socket
 import time
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from emulab.backends.emulator import EmulatorSession
 from emulab.backends.renode.metrics import Metrics, slept_s
 from emulab.backends.renode.mix import Mix, parse_counters
 from emulab.backends.renode.monitor import MonitorTimeout
@@ -23,8 +23,7 @@ from emulab.errors import FirmwareFault, ToolError
 from emulab.probe.profile import Profile, WindowProfile
 
 if TYPE_CHECKING:
-    from emulab.backends.base import GpioEdge
-    from emulab.backends.qemu.windows import WindowTracker
+    from emulab.backends.windows import WindowTracker
     from emulab.firmware.image import Image
 
 PAUSE = "machine.PauseAndRequestEmulationPause(True)"
@@ -41,12 +40,8 @@ class Instant:
     cycles: int
 
 
-class RenodeSession:
-    """One machine in one Renode; its own console, clock and profiler."""
-
-    kind: Literal["virtual"] = "virtual"
-    timestamps_modelled = False
-    """The DUT's own timestamps are the emulator's time, one instruction per tick: latency is that of the windows."""
+class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
+    """One machine in one Renode."""
 
     def __init__(
         self,
@@ -58,47 +53,16 @@ class RenodeSession:
         clock_hz: float,
         notes: list[str],
     ) -> None:
-        self.process, self.image = process, image
-        self._uart, self._tracker, self._mix, self._clock_hz, self._notes = uart, tracker, mix, clock_hz, notes
+        super().__init__(process, image, tracker, notes)
+        self._uart, self._mix, self._clock_hz = uart, mix, clock_hz
         self._received = bytearray()
-        self._lines: deque[tuple[bytes, float]] = deque()
         self._now = Instant(0, (), 0)
-        self._now_s = 0.0
-        self._ended: str | None = None
         self._hooked: set[int] = set()
         self.sleeps: Path | None = None
         """what the WFI hook writes"""
         self.metrics: Path | None = None
         """what Renode's profiler writes"""
         self._set_hooks()
-
-    @property
-    def console(self) -> RenodeSession:
-        return self
-
-    @property
-    def clock(self) -> RenodeSession:
-        return self
-
-    @property
-    def profiler(self) -> RenodeSession:
-        return self
-
-    @property
-    def power_meter(self) -> None:
-        return None
-
-    def now_s(self) -> float:
-        """Modelled time at the end of the line last read."""
-        return self._now_s
-
-    def gpio_edges(self, pin: str) -> list[GpioEdge]:
-        """Renode's pins are not watched."""
-        del pin
-        return []
-
-    def notes(self) -> list[str]:
-        return list(self._notes)
 
     def details(self) -> dict[str, Any]:
         found: dict[str, Any] = {"instructions": self._now.instructions, "opcode_classes": dict(self._now.classes)}
@@ -131,8 +95,7 @@ class RenodeSession:
             if left <= 0:
                 return self._partial()
             self._run_until_pause(deadline)
-        data, self._now_s = self._lines.popleft()
-        return data
+        return self._next_line()
 
     def _partial(self) -> bytes:
         data = bytes(self._received)
@@ -263,11 +226,4 @@ class RenodeSession:
 
     def close(self) -> None:
         self._uart.close()
-        self.process.close()
-        self._ended = self._ended or "the session is closed"
-
-    def __enter__(self) -> RenodeSession:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+        super().close()
