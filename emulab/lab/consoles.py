@@ -12,6 +12,13 @@ from typing import Protocol
 
 from emulab.errors import BackendUnavailable, InputError, ToolError
 
+FORMS = {
+    "PORT": "A serial port: /dev/ttyACM0, COM3, socket://HOST:PORT, rfc2217://HOST:PORT",
+    "rtt:[PROBE][,address=A][,size=N][,channel=K]": "SEGGER RTT through a debug probe (pyOCD)",
+    "semihosting:[PROBE]": "Arm semihosting through a debug probe (pyOCD)",
+}
+"""What ``--serial`` takes."""
+
 
 class LabConsole(Protocol):
     """A console of a real board, opened. ``stalls`` are seconds that this process stood still while it listened."""

@@ -383,3 +383,17 @@ def test_statistics_of_current_and_of_power():
     assert np.isnan(unknown.energy_j) and unknown.charge_c == pytest.approx(found.charge_c)
     with pytest.raises(ToolError, match="nothing was captured"):
         Capture(0.0, 1e-3, np.full(5, np.nan), "A", 3.0).statistics()
+
+
+def test_what_there_is_on_a_bench(capsys):
+    """Every monitor, loader and console form, with its option as it is typed."""
+    from emulab.cli import main
+    from emulab.lab.flash import loader_names
+    from emulab.lab.power import monitor_names
+
+    assert main(["list", "bench", "--json"]) == 0
+    options = [row["option"] for row in json.loads(capsys.readouterr().out)]
+    for option, names in (("--power", monitor_names()), ("--flash", loader_names())):
+        for name in names:
+            assert any(text.startswith(f"{option} {name}") for text in options), name
+    assert any(text.startswith("--serial rtt:") for text in options)

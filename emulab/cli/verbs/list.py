@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-WHAT = ("platforms", "backends", "scenarios", "ops", "published", "parts", "timing", "assets")
+WHAT = ("platforms", "backends", "scenarios", "ops", "published", "parts", "timing", "assets", "bench")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +128,32 @@ def _assets() -> list[dict[str, str]]:
     ]
 
 
+def _bench() -> list[dict[str, str]]:
+    """Consoles, power monitors and flash loaders; what each is stands first in its module's docstring."""
+    import re
+    from importlib import import_module
+
+    from emulab.lab.consoles import FORMS
+    from emulab.lab.flash import loader_names
+    from emulab.lab.power import monitor_names
+
+    rows = [{"option": f"--serial {form}", "what": what} for form, what in FORMS.items()]
+    for option, names in (("--power", monitor_names()), ("--flash", loader_names())):
+        for name, target in names.items():
+            try:
+                text = import_module(target.partition(":")[0]).__doc__ or ""
+            except ImportError as error:
+                text = f"its driver does not load: {error}"
+            match = re.match(r"(.+?): ``(--[^`]+)``", text)
+            rows.append(
+                {
+                    "option": match[2] if match else f"{option} {name}",
+                    "what": match[1] if match else text.partition("\n")[0],
+                }
+            )
+    return rows
+
+
 ROWS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "platforms": _platforms,
     "backends": _backends,
@@ -137,4 +163,5 @@ ROWS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "parts": _parts,
     "timing": _timing,
     "assets": _assets,
+    "bench": _bench,
 }
