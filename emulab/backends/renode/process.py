@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,6 +18,20 @@ from pathlib import Path
 from emulab.backends.renode.monitor import Monitor
 from emulab.errors import ToolError
 
+# Stands between us and Renode: when our end of its standard input closes, however we ended, it takes its process group along.
+_GUARD = """
+import os, signal, subprocess, sys, threading
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+def watch():
+    sys.stdin.buffer.read()
+    os.killpg(0, signal.SIGKILL)
+threading.Thread(target=watch, daemon=True).start()
+status = child.wait()
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL) if -status not in (signal.SIGKILL, signal.SIGSTOP) else None
+    os.kill(os.getpid(), -status)
+os._exit(status)
+"""
 _START_LIMIT_S = 60.0
 _ATTEMPTS = 3
 
@@ -57,8 +72,8 @@ class RenodeProcess:
         with open(self.folder / "renode.log", "wb") as log:
             try:
                 self._process = subprocess.Popen(
-                    [*command, "--plain", "--disable-gui", "-P", str(port)],
-                    stdin=subprocess.DEVNULL,
+                    [sys.executable, "-IS", "-c", _GUARD, *command, "--plain", "--disable-gui", "-P", str(port)],
+                    stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
@@ -94,6 +109,8 @@ class RenodeProcess:
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5.0)
+        if process.stdin is not None:
+            process.stdin.close()
 
     def close(self) -> None:
         if hasattr(self, "monitor"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -15,7 +16,9 @@ import pytest
 
 from emulab.backends.base import SessionOptions, load_backend
 from emulab.backends.qemu import install
-from emulab.errors import BackendUnavailable, FirmwareFault, ToolError
+from emulab.dut.client import DutClient
+from emulab.errors import BackendUnavailable, DutTimeout, FirmwareFault, ToolError
+from emulab.firmware.image import load_image
 from emulab.model.platform import Platform
 
 
@@ -144,6 +147,23 @@ def test_firmware_that_locks_the_core_up(open_session: Any) -> None:
     session.console.write(b"l")
     with pytest.raises(FirmwareFault, match=r"locked up the core|entered its HardFault handler"):
         session.console.read(20.0)
+
+
+def test_silent_firmware(qemu: Any, mps2: Platform, tmp_path: Path) -> None:
+    """An image that writes nothing: the limit ends the wait, and the message says where the firmware is."""
+    code = struct.pack("<II", 0x20010000, 0x41).ljust(0x40, b"\0") + b"\xfe\xe7"  # vector table; a branch to itself
+    image = load_image(tmp_path_with(tmp_path / "silent.bin", code), base=0)
+    with qemu.open(mps2, image, SessionOptions()) as session:
+        start = time.monotonic()
+        with pytest.raises(DutTimeout):
+            DutClient(session.console, session.clock, limit_s=0.5).sync()
+        assert time.monotonic() - start < 30.0
+        assert "PC 0x00000040" in session.describe_state()
+
+
+def tmp_path_with(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
 
 
 def test_flooded_console(open_session: Any) -> None:

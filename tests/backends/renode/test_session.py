@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,6 +105,58 @@ def test_killed_in_mid_run(fake: str, tmp_path: Path) -> None:
         os.kill(session.process.pid, signal.SIGKILL)
         with pytest.raises(ToolError, match="Renode"):
             session.console.read(5.0)
+
+
+HOST = """
+import sys
+from emulab.backends.base import SessionOptions, load_backend
+from emulab.firmware.image import load_image
+from emulab.model.platform import load_platform
+board = load_platform("nucleo-l4r5zi").platform
+with load_backend("renode").open(board, load_image(sys.argv[1]), SessionOptions()) as s:
+    print(s.process.pid, flush=True)
+    while True:
+        s.console.read(1.0)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_orphan_when_the_host_ends(fake: str, tmp_path: Path, how: signal.Signals) -> None:
+    elf = write_elf(tmp_path / "firmware.elf")
+    (tmp_path / "files").mkdir()
+    host = subprocess.Popen(
+        [sys.executable, "-c", HOST, str(elf)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path / "files")},
+    )
+    try:
+        assert host.stdout is not None
+        group = int(host.stdout.readline())
+        host.send_signal(how)
+        host.wait(10.0)
+        assert group_ends(group)
+        if how == signal.SIGINT:
+            assert not list((tmp_path / "files").iterdir())
+    finally:
+        host.kill()
+        host.wait(10.0)
+
+
+def group_ends(group: int, limit_s: float = 5.0) -> bool:
+    """Whether the last process of *group* ends within the limit (one that nobody has waited for yet has ended too)."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=False).stdout
+        states = [line.split()[1] for line in listed.splitlines() if line.split()[0] == str(group)]
+        if all(state.startswith("Z") for state in states):
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_port_taken(fake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
