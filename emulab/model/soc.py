@@ -23,6 +23,8 @@ Isa = Literal[
     "rv32imc",
     "rv32imac",
     "rv32imafc",
+    "rv32imc_zba_zbb_zbs",
+    "rv32imac_zba_zbb_zbs",
 ]
 
 

@@ -44,6 +44,7 @@ def core(isa: str, **more: object) -> Core:
         (core("armv8-m.main"), "thumb-freestanding-eabi -mcpu=cortex_m33-dsp", "-mcpu=cortex-m33+nodsp"),
         (core("rv32imac"), "riscv32-freestanding -mcpu=generic_rv32+m+a+c+zicsr", "-march=rv32imac_zicsr_zifencei"),
         (core("rv32imafc", fpu="single"), "-mabi=ilp32f", "-mabi=ilp32f"),
+        (core("rv32imac_zba_zbb_zbs"), "+m+a+c+zba+zbb+zbs+zicsr", "-march=rv32imac_zba_zbb_zbs_zicsr_zifencei"),
     ],
 )
 def test_flags(made: Core, zig: str, gnu: str) -> None:
