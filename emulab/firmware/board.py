@@ -38,7 +38,8 @@ TIMER_DRIVERS = {
     "mcycle": "timer_mcycle.c",
     "mtime": "timer_mtime.c",
 }
-AUDIO_DRIVERS = {"stm32-sai": "audio_stm32_sai.c"}
+AUDIO_DRIVERS = {"stm32-sai": "audio_stm32_sai.c", "nrf-pdm": "audio_nrf_pdm.c"}
+_AUDIO_NEEDS = {"stm32-sai": ("dma", "mux", "request"), "nrf-pdm": ("clock_pin", "data_pin")}
 TIMESTAMP_DRIVERS = {"stm32-gpio", "nrf-gpio", "sifive-gpio"}
 
 Word = int
@@ -101,14 +102,16 @@ class TimestampSpec(Schema):
 
 
 class AudioSpec(Schema):
-    """The microphone's interface and the DMA channel behind it; ``init`` is written by streaming firmware only."""
+    """The microphone's interface, and its DMA channel or pins; ``init`` is written by streaming firmware only."""
 
     driver: str
     base: Word
-    dma: Word
-    mux: Word
-    request: int = Field(ge=0, lt=256)
     irq: int = Field(ge=0)
+    dma: Word | None = None
+    mux: Word | None = None
+    request: int | None = Field(default=None, ge=0, lt=256)
+    clock_pin: int | None = Field(default=None, ge=0, lt=64)
+    data_pin: int | None = Field(default=None, ge=0, lt=64)
     init: list[Step] = Field(default=[])
 
 
@@ -153,6 +156,9 @@ class FirmwareSpec(Schema):
             raise ValueError(f"timestamp driver {self.timestamp.driver!r} is unknown; known: {known}")
         if self.audio and self.audio.driver not in AUDIO_DRIVERS:
             raise ValueError(f"audio driver {self.audio.driver!r} is unknown; known: {', '.join(AUDIO_DRIVERS)}")
+        for key in _AUDIO_NEEDS[self.audio.driver] if self.audio else ():
+            if getattr(self.audio, key) is None:
+                raise ValueError(f"audio driver {self.audio.driver!r} needs {key}")  # type: ignore[union-attr]
         if self.timer.driver == "mtime" and self.mtime is None:
             raise ValueError("timer driver 'mtime' needs `mtime: {base, hz}`")
         if self.uart.driver in ("nrf-uart", "nrf-uarte") and (self.uart.tx_pin is None or self.uart.rx_pin is None):
@@ -293,14 +299,17 @@ def audio_defines(spec: FirmwareSpec) -> dict[str, str]:
     """Macros of the microphone's driver; none where the board has no microphone."""
     if spec.audio is None:
         return {}
-    return {
+    audio = spec.audio
+    define = {
         "EMULAB_STREAM_AUDIO": "1",
-        "EMULAB_AUDIO_BASE": _unsigned(spec.audio.base),
-        "EMULAB_AUDIO_DMA": _unsigned(spec.audio.dma),
-        "EMULAB_AUDIO_MUX": _unsigned(spec.audio.mux),
-        "EMULAB_AUDIO_REQUEST": f"{spec.audio.request}u",
-        "EMULAB_AUDIO_IRQ": str(spec.audio.irq),
+        "EMULAB_AUDIO_BASE": _unsigned(audio.base),
+        "EMULAB_AUDIO_IRQ": str(audio.irq),
     }
+    for name in ("dma", "mux", "request", "clock_pin", "data_pin"):
+        value = getattr(audio, name)
+        if value is not None:
+            define[f"EMULAB_AUDIO_{name.upper()}"] = _unsigned(value)
+    return define
 
 
 def init_source(spec: FirmwareSpec, audio: bool = False) -> str:

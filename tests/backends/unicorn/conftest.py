@@ -34,14 +34,14 @@ def thumb(tmp_path: Path) -> Callable[..., UnicornSession]:
     sessions: list[UnicornSession] = []
 
     def start(
-        code: list[int], handlers: dict[int, int] | None = None, platform: str = "nucleo-l4r5zi"
+        code: list[int], handlers: dict[int, int] | None = None, platform: str = "nucleo-l4r5zi", base: int = BASE
     ) -> UnicornSession:
-        vectors = [0x20010000, CODE | 1] + [0] * 126
+        vectors = [0x20010000, base + CODE - BASE | 1] + [0] * 126
         for number, address in (handlers or {}).items():
             vectors[number] = address | 1
         image = struct.pack(f"<{len(vectors)}I", *vectors) + struct.pack(f"<{len(code)}H", *code)
         hexfile = IntelHex()
-        hexfile.frombytes(image, BASE)
+        hexfile.frombytes(image, base)
         path = tmp_path / f"image{len(sessions)}.hex"
         hexfile.write_hex_file(str(path))
         session = UnicornSession(load_platform(platform).platform, load_image(path), SessionOptions())
