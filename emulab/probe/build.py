@@ -41,14 +41,26 @@ def build_library(name: str, sources: Iterable[Path], headers: Iterable[Path] = 
     with the compiler's first message when it does not compile.
     """
     import importlib.metadata
+    import platform
 
     source_list, command = list(sources), compiler()
-    base = ["-O3", "-shared", "-fPIC", "-std=c11", "-Wall", "-Werror=implicit-function-declaration", *flags]
+    base = [
+        "-O3",
+        "-fomit-frame-pointer",
+        "-shared",
+        "-fPIC",
+        "-std=c11",
+        "-Wall",
+        "-Werror=implicit-function-declaration",
+        *flags,
+    ]
     if sys.platform.startswith("linux"):
         base.append("-Wl,-Bsymbolic")  # calls within the library go straight
+    if "ziglang" in command:
+        base.append("-mcpu=baseline")  # hosts that share a cache folder need not be alike
     file_name = name + library_suffix()
     version = importlib.metadata.version("ziglang") if "ziglang" in command else ""
-    key: list[KeyPart] = [name, sys.platform, *command[1:], version, *base, *source_list, *headers]
+    key: list[KeyPart] = [name, sys.platform, platform.machine(), *command[1:], version, *base, *source_list, *headers]
     if "ziglang" not in command:
         key.append(command[0])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,16 @@ def qemu() -> Any:
     return backend
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time QEMU has used: unlike wall time, it does not tell how busy the machine is."""
+    threads = Path(f"/proc/{pid}/task")
+    if not threads.is_dir():
+        pytest.skip("needs /proc to tell the processor time of QEMU")
+    return sum(int((t / "schedstat").read_text().split()[0]) for t in threads.iterdir()) / 1e9
+
+
 def plain_seconds(image: Image, commands: list[bytes], options: list[str]) -> float:
-    """Wall time plain QEMU takes from the last of *commands* to its `m-ready`; best of ROUNDS."""
+    """Time plain QEMU takes from the last of *commands* to its `m-ready`; best of ROUNDS."""
     command = [install.program("arm"), "-machine", "mps2-an386", "-display", "none", "-monitor", "none"]
     process = subprocess.Popen(
         [*command, "-serial", "stdio", *options, "-kernel", str(image.path)],
@@ -63,10 +70,10 @@ def plain_seconds(image: Image, commands: list[bytes], options: list[str]) -> fl
             until_ready()
         best = float("inf")
         for _ in range(ROUNDS):
-            begin = time.perf_counter()
+            begin = cpu_seconds(process.pid)
             process.stdin.write(commands[-1])
             until_ready()
-            best = min(best, time.perf_counter() - begin)
+            best = min(best, cpu_seconds(process.pid) - begin)
         return best
     finally:
         process.kill()
@@ -82,10 +89,10 @@ def probed_seconds(qemu: Any, tools: Any, image: Image, commands: list[bytes]) -
             tools.read_until(session, b"m-ready\r\n")
         best = float("inf")
         for _ in range(ROUNDS):
-            begin = time.perf_counter()
+            begin = cpu_seconds(session.process.pid)
             session.console.write(commands[-1])
             tools.read_until(session, b"m-ready\r\n", 120.0)
-            best = min(best, time.perf_counter() - begin)
+            best = min(best, cpu_seconds(session.process.pid) - begin)
         return best
 
 
@@ -95,7 +102,7 @@ def compare(benchmark: Any, qemu: Any, tools: Any, image: Image, commands: list[
     probed = benchmark.pedantic(lambda: probed_seconds(qemu, tools, image, commands), rounds=1)
     benchmark.extra_info.update(plain_s=plain, icount_s=counting, profile_s=probed)
     benchmark.extra_info.update(of_plain=plain / probed, of_icount=counting / probed)
-    assert counting / probed > 0.4
+    assert plain / probed > 0.4
 
 
 def test_convolution_loop(benchmark: Any, qemu: Any, tools: Any, tmp_path: Path) -> None:

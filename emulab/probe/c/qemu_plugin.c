@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Kept out of line, so that what runs for almost every block or access saves no registers. */
+#define SELDOM __attribute__((noinline))
+
 PLUGIN_EXPORT int qemu_plugin_version = EMULAB_PLUGIN_API;
 
 enum { PAGE_SHIFT = 12, MAX_EDGES = 256, MAX_UARTS = 4, MAX_MEMORIES = 64, BUCKETS = 1 << 14 };
@@ -87,6 +90,8 @@ static block *buckets[BUCKETS];
 static counts *sent; /* per block of the table: what the host has been told */
 static uint32_t sent_room;
 static const tb *current_tb;
+static const tb *looping; /* the TB that ran twice in a row: the next turn changes nothing but its counts */
+static uint64_t again;    /* turns since, not yet in its block's */
 static block nowhere = {.end = 1};                              /* before the first block */
 static block *current = &nowhere, *previous = &nowhere, *rest; /* what runs, what ran before; what a split left to run */
 static uint64_t before_q8, before_stall_q8; /* totals before the current one was entered */
@@ -127,8 +132,15 @@ static void send_block_counts(void) {
     }
 }
 
+/* Count the turns of a loop of one TB. */
+static void settle_loop(void) {
+    if (again) looping->block->count += again, looping->block->taken += again;
+    looping = NULL, again = 0;
+}
+
 /* Hand what was counted here to the probe. */
 static void settle(void) {
+    settle_loop();
     for (size_t i = 0; i < touched_count; i++) {
         block *b = touched[i];
         if (!b->branches) b->taken = 0;
@@ -240,6 +252,7 @@ static inline void enter_counted(block *b) {
 }
 
 static void enter(block *b) {
+    settle_loop();
     if (probe->memory) enter_simulated(b);
     else enter_counted(b);
 }
@@ -254,12 +267,30 @@ static void wake(void) {
     asleep = 0;
 }
 
-static void on_block(unsigned int vcpu, void *user) {
-    (void)vcpu;
-    const tb *t = user;
+static SELDOM void enter_other(const tb *t) {
     if (asleep) wake();
+    settle_loop();
     current_tb = t;
     enter_counted(t->block);
+    if (previous == current) looping = t;
+}
+
+static void on_block(unsigned int vcpu, void *user) {
+    (void)vcpu;
+    if (user == looping) {
+        again++;
+        return;
+    }
+    const tb *t = user;
+    block *b = t->block, *from = current;
+    if (looping || asleep || from == b || !b->count || !(from->count | from->taken)) {
+        enter_other(t);
+        return;
+    }
+    current_tb = t, previous = from, current = b; /* enter_counted, with nothing to touch */
+    b->count++;
+    if (from->end == b->address) b->sequential++;
+    else from->taken++;
 }
 
 static void on_block_simulated(unsigned int vcpu, void *user) {
@@ -321,6 +352,7 @@ static void on_sleep(unsigned int vcpu, void *user) {
     const insn *i = user;
     split(i->index + 1);
     input_sleeps(send_counts);
+    settle_loop();
     asleep = 1;
 }
 
@@ -401,7 +433,7 @@ static void access_word(insn *i, uint32_t address, uint32_t bytes) {
 }
 
 /* The first access of an instruction since the last edge, or one outside the memory of the one before. */
-static void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t address) {
+static SELDOM void access_elsewhere(insn *i, qemu_plugin_meminfo_t info, uint32_t address) {
     uint32_t bytes = i->access_bytes;
     if (!bytes) {
         bytes = 1u << qemu_plugin_mem_size_shift(info);
