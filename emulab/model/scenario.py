@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -91,18 +91,27 @@ class Target(Schema):
     backends: list[str] = Field(default=["unicorn"], min_length=1)
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Robustness(Schema):
     """Disturbances whose effect on accuracy is told: levels per kind, one varied at a time (emulab.quality.noise).
 
     They go onto the sensor's signal where the dataset has it, else onto the model's input.
     """
 
-    snr_db: list[float] = Field(default=[], description="white noise: signal power over noise power, dB")
-    gain: list[float] = Field(default=[], description="factor on the signal: sensitivity tolerance")
-    offset: list[float] = Field(default=[], description="added to the signal, as a fraction of half the range: drift")
-    dropout: list[float] = Field(default=[], description="fraction of time steps lost, the last good one held")
-    bits: list[int] = Field(default=[], description="resolution of the sensor's converter over its range")
-    seed: int = 0
+    snr_db: list[Finite] = Field(default=[], description="white noise: signal power over noise power, dB")
+    gain: list[Annotated[Finite, Field(ge=0)]] = Field(
+        default=[], description="factor on the signal: sensitivity tolerance"
+    )
+    offset: list[Finite] = Field(default=[], description="added to the signal, as a fraction of half the range: drift")
+    dropout: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        default=[], description="fraction of time steps lost, the last good one held"
+    )
+    bits: list[Annotated[int, Field(ge=1, le=24)]] = Field(
+        default=[], description="resolution of the sensor's converter over its range"
+    )
+    seed: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0, description="use so many samples, evenly spread over the dataset")
 
     @property

@@ -100,7 +100,9 @@ def test_command_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Non
     [
         (["--snr", "20,x"], "--snr 20,x: expected numbers"),
         (["--bits", "7.5"], "bits.0"),
-        (["--dropout", "2"], "not a level of 'dropout'"),
+        (["--dropout", "2"], "dropout.0"),
+        (["--snr", "nan"], "snr_db.0"),
+        (["--gain", "-1"], "gain.0"),
         (["--limit", "0"], "limit"),
         (["--set", "workload.dataset=null"], "names no dataset"),
     ],
