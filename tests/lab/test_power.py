@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulab.errors import EmulabError, InputError, ToolError
-from emulab.lab.power import MonitorOptions, monitor_names, open_monitor
+from emulab.lab.power import MonitorOptions, monitor_names, open_monitor, otii
 from emulab.lab.power import lpm01a_text as lpm
 from emulab.lab.power import ppk2_packet as ppk
 from emulab.lab.power.ina2xx import decode as ina_decode
@@ -336,6 +336,32 @@ def test_otii_over_its_tcp_server():
         open_monitor("otii", MonitorOptions(address=f"127.0.0.1:{otii_server(lambda c, d: {'devices': []})}"))
     with pytest.raises(ToolError, match="otii_get_devices"):
         open_monitor("otii", MonitorOptions(address=f"127.0.0.1:{otii_server(lambda c, d: None)}"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["timestamp", "value"]), inner, max_size=2)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.dictionaries(st.sampled_from(["values", "interval", "timestamp", "count"]), JSON, max_size=4))
+def test_otii_answers_of_any_shape(data):
+    """Numbers as they were sent, or one line that says what is wrong; what is no finite number is a lost sample."""
+    for parse in (otii.analog, otii.changes, lambda d: otii.whole(d.get("count", 0), "count")):
+        try:
+            found = parse(data)
+        except EmulabError as error:
+            assert "\n" not in str(error)
+            continue
+        if isinstance(found, otii.Analog):
+            sent = data.get("values", [])
+            assert len(found.values) == len(sent)
+            for a, b in zip(found.values, sent, strict=True):
+                assert a == float(b) if np.isfinite(a) else abs(b) > 1e300 or not np.isfinite(float(b))
 
 
 def test_csv_file_of_another_program(tmp_path):
