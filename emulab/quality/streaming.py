@@ -6,6 +6,7 @@ The front end is :mod:`emulab.quality.audio`, the model runs in LiteRT; both kee
 from __future__ import annotations
 
 import json
+import struct
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_wav(path: Path) -> NDArray[Any]:
             if file.getnframes() > LONGEST_S * SAMPLE_HZ:
                 raise InputError.at(path, "", f"longer than {LONGEST_S / 3600:g} h")
             data = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as error:
+    except (OSError, EOFError, RuntimeError, struct.error, wave.Error) as error:  # what `wave` says of damage
         raise InputError.at(path, "", f"not a WAV file: {error or 'it ends too early'}") from None
     samples = np.frombuffer(data[: len(data) // (2 * channels) * 2 * channels], "<i2")
     return np.ascontiguousarray(samples.reshape(-1, channels)[:, 0].astype(np.int16))

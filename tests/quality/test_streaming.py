@@ -127,6 +127,17 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
             read_wav(tmp_path / name)
 
 
+@given(st.binary(max_size=200), st.integers(0, 60))
+def test_a_damaged_wav_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int) -> None:
+    folder = tmp_path_factory.mktemp("wav")
+    whole = write_wav(folder / "a.wav", np.arange(50)).read_bytes()
+    (folder / "b.wav").write_bytes(whole[:at] + noise + whole[at + len(noise) :])
+    try:
+        assert read_wav(folder / "b.wav").ndim == 1
+    except InputError as error:
+        assert "b.wav" in str(error)
+
+
 def test_synthetic_sound_repeats_and_moves() -> None:
     one, again, other = synthetic_sound(1.5, 3), synthetic_sound(1.5, 3), synthetic_sound(1.5, 4)
     np.testing.assert_array_equal(one, again)

@@ -111,6 +111,19 @@ def test_another_board_with_another_microphone_hears_the_same(board: Platform) -
 
 
 @needs_wake_word
+def test_a_device_too_slow_for_the_sound_says_what_it_missed() -> None:
+    platform = load_platform("nrf52840-dk").platform
+    stream = load_scenario("wake-word").scenario.workload.stream
+    assert stream is not None
+    slow = BuildOptions(stream=stream_options(stream), optimise="O0", kernels="portable")
+    firmware = build(assets.resolve(f"package:{MODEL}", Path(), "test"), platform, options=slow)
+    device = heard(platform, firmware, synthetic_sound(0.6, 1), 0.6)
+    assert device["missed"] > 0
+    assert device["steps"] + device["missed"] == 20
+    assert device["busy_share"] > 0.85  # all but the wait for the first samples
+
+
+@needs_wake_word
 def test_power_follows_from_the_time_awake(board: Platform) -> None:
     assert board.power is not None
     model = assets.resolve(f"package:{MODEL}", Path(), "test")
