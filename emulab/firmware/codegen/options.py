@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,14 +113,6 @@ class PackOptions(Options):
 
 
 @dataclass(frozen=True)
-class BatchMatMulOptions(Options):
-    """BATCH_MATMUL."""
-
-    adj_x: bool
-    adj_y: bool
-
-
-@dataclass(frozen=True)
 class CallOnceOptions(Options):
     """CALL_ONCE: which subgraph."""
 
@@ -134,6 +127,10 @@ class VarHandleOptions(Options):
     shared_name: str
 
 
+Getter = str | Callable[[Any], object]
+"""How a field is read: the accessor's name in the flatbuffer's class, or a function of the table."""
+
+
 def _activation(table: Any) -> str:
     code = int(table.FusedActivationFunction())
     if not 0 <= code < len(ACTIVATIONS):
@@ -141,67 +138,91 @@ def _activation(table: Any) -> str:
     return ACTIVATIONS[code]
 
 
-def _text(value: bytes | None) -> str:
-    return value.decode("utf-8", "replace") if value else ""
+def _same_padding(table: Any) -> bool:
+    return bool(table.Padding() == 0)
 
 
-def _conv(t: Any) -> Options:
-    return ConvOptions(
-        t.Padding() == 0, t.StrideH(), t.StrideW(), t.DilationHFactor(), t.DilationWFactor(), _activation(t)
-    )
+def _flag(accessor: str) -> Callable[[Any], bool]:
+    return lambda table: bool(getattr(table, accessor)())
 
 
-def _depthwise(t: Any) -> Options:
-    return ConvOptions(
-        t.Padding() == 0,
-        t.StrideH(),
-        t.StrideW(),
-        t.DilationHFactor(),
-        t.DilationWFactor(),
-        _activation(t),
-        t.DepthMultiplier(),
-    )
+def _text(accessor: str) -> Callable[[Any], str]:
+    return lambda table: (getattr(table, accessor)() or b"").decode("utf-8", "replace")
 
 
-def _pool(t: Any) -> Options:
-    return PoolOptions(t.Padding() == 0, t.StrideH(), t.StrideW(), t.FilterHeight(), t.FilterWidth(), _activation(t))
+def _reader(kind: type[Options], fields: Mapping[str, Getter]) -> Callable[[Any], Options]:
+    """Reads a flatbuffer table into `kind`, field by field."""
+
+    def read(table: Any) -> Options:
+        values = {
+            name: getattr(table, getter)() if isinstance(getter, str) else getter(table)
+            for name, getter in fields.items()
+        }
+        return kind(**values)
+
+    return read
 
 
-def _strided_slice(t: Any) -> Options:
-    return StridedSliceOptions(
-        t.BeginMask(), t.EndMask(), t.EllipsisMask(), t.NewAxisMask(), t.ShrinkAxisMask(), bool(t.Offset())
-    )
-
+_ACTIVATION: dict[str, Getter] = {"activation": _activation}
+_WINDOW: dict[str, Getter] = {
+    "same_padding": _same_padding,
+    "stride_h": "StrideH",
+    "stride_w": "StrideW",
+    **_ACTIVATION,
+}
+_CONV: dict[str, Getter] = {**_WINDOW, "dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor"}
+_POOL = _reader(PoolOptions, {**_WINDOW, "filter_h": "FilterHeight", "filter_w": "FilterWidth"})
 
 # operator kind -> (class in the tflite package, reader). A kind that is absent has no options worth reading.
-READERS: dict[str, tuple[str, Any]] = {
-    "CONV_2D": ("Conv2DOptions", _conv),
-    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _depthwise),
-    "AVERAGE_POOL_2D": ("Pool2DOptions", _pool),
-    "MAX_POOL_2D": ("Pool2DOptions", _pool),
+READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
+    "CONV_2D": ("Conv2DOptions", _reader(ConvOptions, _CONV)),
+    "DEPTHWISE_CONV_2D": (
+        "DepthwiseConv2DOptions",
+        _reader(ConvOptions, {**_CONV, "depth_multiplier": "DepthMultiplier"}),
+    ),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
+    "MAX_POOL_2D": ("Pool2DOptions", _POOL),
     "FULLY_CONNECTED": (
         "FullyConnectedOptions",
-        lambda t: FullyConnectedOptions(_activation(t), bool(t.KeepNumDims()), t.WeightsFormat() != 0),
+        _reader(
+            FullyConnectedOptions,
+            {**_ACTIVATION, "keep_num_dims": _flag("KeepNumDims"), "shuffled": _flag("WeightsFormat")},
+        ),
     ),
-    "SOFTMAX": ("SoftmaxOptions", lambda t: SoftmaxOptions(float(t.Beta()))),
-    "ADD": ("AddOptions", lambda t: ActivationOptions(_activation(t))),
-    "SUB": ("SubOptions", lambda t: ActivationOptions(_activation(t))),
-    "MUL": ("MulOptions", lambda t: ActivationOptions(_activation(t))),
-    "CONCATENATION": ("ConcatenationOptions", lambda t: ActivationOptions(_activation(t), int(t.Axis()))),
-    "MEAN": ("ReducerOptions", lambda t: ReduceOptions(bool(t.KeepDims()))),
-    "SUM": ("ReducerOptions", lambda t: ReduceOptions(bool(t.KeepDims()))),
-    "REDUCE_MAX": ("ReducerOptions", lambda t: ReduceOptions(bool(t.KeepDims()))),
-    "STRIDED_SLICE": ("StridedSliceOptions", _strided_slice),
-    "SPLIT": ("SplitOptions", lambda t: SplitOptions(int(t.NumSplits()))),
-    "SPLIT_V": ("SplitVOptions", lambda t: SplitOptions(int(t.NumSplits()))),
+    "SOFTMAX": ("SoftmaxOptions", _reader(SoftmaxOptions, {"beta": "Beta"})),
+    "ADD": ("AddOptions", _reader(ActivationOptions, _ACTIVATION)),
+    "SUB": ("SubOptions", _reader(ActivationOptions, _ACTIVATION)),
+    "MUL": ("MulOptions", _reader(ActivationOptions, _ACTIVATION)),
+    "CONCATENATION": ("ConcatenationOptions", _reader(ActivationOptions, {**_ACTIVATION, "axis": "Axis"})),
+    "MEAN": ("ReducerOptions", _reader(ReduceOptions, {"keep_dims": _flag("KeepDims")})),
+    "STRIDED_SLICE": (
+        "StridedSliceOptions",
+        _reader(
+            StridedSliceOptions,
+            {
+                "begin_mask": "BeginMask",
+                "end_mask": "EndMask",
+                "ellipsis_mask": "EllipsisMask",
+                "new_axis_mask": "NewAxisMask",
+                "shrink_axis_mask": "ShrinkAxisMask",
+                "offset": _flag("Offset"),
+            },
+        ),
+    ),
+    "SPLIT": ("SplitOptions", _reader(SplitOptions, {"num_splits": "NumSplits"})),
+    "SPLIT_V": ("SplitVOptions", _reader(SplitOptions, {"num_splits": "NumSplits"})),
     "RESIZE_NEAREST_NEIGHBOR": (
         "ResizeNearestNeighborOptions",
-        lambda t: ResizeOptions(bool(t.AlignCorners()), bool(t.HalfPixelCenters())),
+        _reader(
+            ResizeOptions, {"align_corners": _flag("AlignCorners"), "half_pixel_centers": _flag("HalfPixelCenters")}
+        ),
     ),
-    "LEAKY_RELU": ("LeakyReluOptions", lambda t: LeakyReluOptions(float(t.Alpha()))),
-    "PACK": ("PackOptions", lambda t: PackOptions(int(t.Axis()), int(t.ValuesCount()))),
-    "UNPACK": ("UnpackOptions", lambda t: PackOptions(int(t.Axis()), int(t.Num()))),
-    "BATCH_MATMUL": ("BatchMatMulOptions", lambda t: BatchMatMulOptions(bool(t.AdjX()), bool(t.AdjY()))),
-    "CALL_ONCE": ("CallOnceOptions", lambda t: CallOnceOptions(int(t.InitSubgraphIndex()))),
-    "VAR_HANDLE": ("VarHandleOptions", lambda t: VarHandleOptions(_text(t.Container()), _text(t.SharedName()))),
+    "LEAKY_RELU": ("LeakyReluOptions", _reader(LeakyReluOptions, {"alpha": "Alpha"})),
+    "PACK": ("PackOptions", _reader(PackOptions, {"axis": "Axis", "count": "ValuesCount"})),
+    "UNPACK": ("UnpackOptions", _reader(PackOptions, {"axis": "Axis", "count": "Num"})),
+    "CALL_ONCE": ("CallOnceOptions", _reader(CallOnceOptions, {"subgraph": "InitSubgraphIndex"})),
+    "VAR_HANDLE": (
+        "VarHandleOptions",
+        _reader(VarHandleOptions, {"container": _text("Container"), "shared_name": _text("SharedName")}),
+    ),
 }
