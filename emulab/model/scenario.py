@@ -112,7 +112,7 @@ class Robustness(Schema):
         default=[], description="resolution of the sensor's converter over its range"
     )
     seed: int = Field(default=0, ge=0)
-    limit: int | None = Field(default=None, gt=0, description="use so many samples, evenly spread over the dataset")
+    limit: int | None = Field(default=None, gt=0, description="use so many samples, drawn with the seed")
 
     @property
     def sweep(self) -> dict[str, list[float]]:

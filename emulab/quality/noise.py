@@ -29,7 +29,7 @@ from emulab.errors import InputError
 from emulab.quality.evaluation import evaluate
 from emulab.quality.golden import HostModel, Kernels, load_host_model
 from emulab.quality.metrics import Interval
-from emulab.quality.samples import Dataset, Sample, Sensed, Task, spread
+from emulab.quality.samples import Dataset, Sample, Sensed, Task, draw
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +103,7 @@ def noise_sweep(
     kernels: Kernels = "optimised",
     on_point: Callable[[str, float], None] | None = None,
 ) -> NoiseReport:
-    """Quality of *model* on *limit* samples of *dataset* (evenly spread), clean and at every level of *sweep*.
+    """Quality of *model* on *limit* samples of *dataset* (drawn with *seed*), clean and at every level of *sweep*.
 
     ``sweep`` maps kinds to levels (default :data:`DEFAULT_SWEEP`). Raises InputError for a kind or level that makes no
     sense, and what :func:`emulab.quality.evaluate` raises.
@@ -126,7 +126,7 @@ def noise_sweeps(
     for kind, levels in wanted.items():
         _check(kind, levels)
     loaded = [load_host_model(m, kernels) if isinstance(m, str | Path) else m for m in models]
-    source = _Source(dataset, limit)
+    source = _Source(dataset, limit, seed)
     clean = [evaluate(model, _Perturbed(dataset, source.samples)) for model in loaded]
     curves: list[list[NoiseCurve]] = [[] for _ in loaded]
     for kind, levels in wanted.items():
@@ -157,8 +157,8 @@ def noise_sweeps(
 class _Source:
     """The samples of a sweep, and how they look disturbed."""
 
-    def __init__(self, dataset: Dataset, limit: int | None) -> None:
-        self._indices = spread(len(dataset), limit)
+    def __init__(self, dataset: Dataset, limit: int | None, seed: int) -> None:
+        self._indices = draw(len(dataset), limit, seed)
         chosen = set(self._indices)
         self.samples = [sample for index, sample in enumerate(dataset) if index in chosen]
         self._sensed = dataset if isinstance(dataset, Sensed) else None

@@ -152,12 +152,19 @@ class Sensed(Protocol):
         """*sample*, which is at *index*, as it would be had the sensor seen *signal*."""
 
 
-def spread(n: int, limit: int | None) -> list[int]:
-    """Indices of at most *limit* of n samples, evenly spread, so that a set ordered by class stays fair."""
+def draw(n: int, limit: int | None, seed: int) -> list[int]:
+    """Indices of at most *limit* of n samples, drawn at random and sorted.
+
+    The first ones, or every so many, would be of few classes where a set is ordered by class or takes them in turn.
+    InputError for a limit below 1.
+    """
+    import numpy as np
+
     if limit is not None and limit < 1:
         raise InputError(f"limit {limit}: expected a number of samples of at least 1")
-    count = n if limit is None else min(n, limit)
-    return [i * n // count for i in range(count)]
+    if limit is None or limit >= n:
+        return list(range(n))
+    return sorted(int(i) for i in np.random.default_rng(seed).choice(n, limit, replace=False))
 
 
 def take(dataset: Dataset, limit: int | None) -> Iterator[Sample]:

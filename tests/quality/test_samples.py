@@ -49,3 +49,15 @@ def test_model_io_and_protocol(har: Path) -> None:
     assert [s.name for s in take(dataset, 2)] == ["eval-0000", "eval-0001"]
     with pytest.raises(InputError, match="at least 1"):
         list(take(dataset, 0))
+
+
+def test_drawn_samples_are_of_every_class_whatever_the_order() -> None:
+    from emulab.quality.samples import draw
+
+    in_turn, sorted_by_class = [i % 4 for i in range(400)], [i // 100 for i in range(400)]
+    found = draw(400, 200, seed=1)
+    assert found == draw(400, 200, seed=1) and len(set(found)) == 200 and found == sorted(found)
+    for labels in (in_turn, sorted_by_class):
+        counts = [sum(labels[i] == c for i in found) for c in range(4)]
+        assert min(counts) > 30, counts
+    assert draw(5, 9, seed=1) == draw(5, None, seed=1) == [0, 1, 2, 3, 4]

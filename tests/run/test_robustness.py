@@ -20,7 +20,7 @@ from emulab.report import robustness as report
 from emulab.run.inputs import load_inputs
 from emulab.run.robustness import robustness, robustness_of
 
-LEVELS = "{snr_db: [30, 0], gain: [0.9], seed: 3, limit: 40}"
+LEVELS = "{snr_db: [30, 0], gain: [0.9], seed: 3, limit: 120}"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,13 +47,13 @@ def test_curves_of_model_and_golden_model(record: RunRecord) -> None:
     found = record.results[0].details["robustness"]
     assert [found[role]["file"] for role in ("model", "golden")] == ["har_int8.tflite", "har_float32.tflite"]
     for curves in found.values():
-        assert (curves["samples"], curves["seed"], curves["where"]) == (40, 3, "input")
+        assert (curves["samples"], curves["seed"], curves["where"]) == (120, 3, "input")
         noise = {p["level"]: p for p in curves["curves"][0]["points"]}
         assert noise[0]["quality"] < noise[30]["quality"] - 0.1
         assert all(p["interval"]["low"] < p["quality"] < p["interval"]["high"] for p in noise.values())
     metric = record.results[0].metrics["accuracy_top1@snr_db=0"]
     assert metric.value == {p["level"]: p for p in found["model"]["curves"][0]["points"]}[0]["quality"]
-    assert metric.uncertainty and "40 samples of eval" in metric.source
+    assert metric.uncertainty and "120 samples of eval" in metric.source
     assert "accuracy_top1_golden@gain=0.9" in record.results[0].metrics
 
 
