@@ -220,6 +220,7 @@ class Machine:
             found = self.device_at(address)
             if found is None:
                 self._unmapped(address, False)
+                self.poll.saw_read(address, 0, self.access_q8)
                 return 0
             value = found[0].read(found[1], size)
             self.poll.saw_read(address, value, self.access_q8)
@@ -461,12 +462,10 @@ class Machine:
             self.notes.append(text)
 
     def waits_for(self) -> str:
-        """What the firmware does that takes so long: sleep, poll a register, or run."""
-        if self.asleep and self.core.sleeping:
-            return "sleeps with no wake-up source due"
-        if self.blocked:
-            return self.blocked
-        return self.poll.description() if self.poll.endless else "runs"
+        """What the firmware does that takes so long: sleep, poll a register, loop on itself, or run."""
+        from emulab.backends.unicorn.diagnosis import waits_for
+
+        return waits_for(self)
 
     def close(self) -> None:
         """Free the emulator; the machine cannot be used after this."""

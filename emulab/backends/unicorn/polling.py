@@ -43,6 +43,7 @@ class PollSkipper:
         """The CPU goes on after a pause: what happened in it may end the loop."""
         self._key, self._others, self._pattern = (-1, 0, 0), (), None
         self.endless = False
+        self._repeats = 0
 
     saw_write = forget
 
@@ -72,6 +73,11 @@ class PollSkipper:
             self._counts = self._copy()
             return
         self._skip(address, pattern[1])
+
+    @property
+    def repeating(self) -> bool:
+        """The last reads were the same ones again and again, with the same values, whether that could be skipped or not."""
+        return self.endless or self._repeats >= _REPEATS
 
     def _snapshot(self) -> tuple[bytes, bytes]:
         registers = self.machine.engine.registers
@@ -123,7 +129,7 @@ class PollSkipper:
         address, value, _ = self._key
         found = self.machine.device_at(address)
         if found is None:
-            return f"polls {address:#010x}, which stays {value:#x}"
+            return f"polls {address:#010x}, which stays {value:#x} since no peripheral is there"
         peripheral, offset = found
         name = peripheral.register_name(offset) or f"+{offset:#x}"
         return f"polls {peripheral.name}.{name} ({address:#010x}), which stays {value:#010x}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from emulab.backends.base import GpioEdge, SessionOptions
 from emulab.backends.stack import StackRegion, stack_region
+from emulab.backends.unicorn.diagnosis import foreign_addresses, is_over
 from emulab.backends.unicorn.machine import Machine
 from emulab.backends.unicorn.windows import WindowTracker
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from emulab.probe.profile import WindowProfile
 
 _QUIET_READS = 3
+_LOOK_EVERY = 256
+"""Steps of the simulation between two looks at whether the firmware loops on itself for good."""
 
 
 class UnicornConsole:
@@ -40,6 +43,8 @@ class UnicornConsole:
             steps += 1
             if steps % 16 == 0 and time.monotonic() > deadline:
                 return b""
+            if steps % _LOOK_EVERY == 0 and is_over(machine):
+                raise machine.fault(f"the firmware can never answer: it {machine.waits_for()}")
             try:
                 machine.env.step()
             except simpy.core.EmptySchedule:
@@ -136,7 +141,10 @@ class UnicornSession:
     def describe_state(self) -> str:
         machine = self.machine
         where = machine.where(machine.engine.pc)
-        return f"the firmware is at {where} after {machine.env.now:.6f} s and {machine.waits_for()}"
+        return (
+            f"the firmware is at {where} after {machine.env.now:.6f} s and {machine.waits_for()}"
+            f"{foreign_addresses(machine)}"
+        )
 
     def close(self) -> None:
         self.machine.close()

@@ -77,6 +77,26 @@ def test_endless_polling_names_the_register(thumb: Start) -> None:
         session.console.read(2.0)
 
 
+def test_error_handler_with_interrupts_masked_is_told_at_once(thumb: Start) -> None:
+    session = thumb([0xB672, 0xE7FE])  # cpsid i; b .
+    with pytest.raises(FirmwareFault, match=r"loops on itself with interrupts masked .* at PC 0x08000202"):
+        session.console.read(30.0)
+    with_interrupts = thumb([0xE7FE])
+    assert with_interrupts.console.read(0.3) == b""
+    assert "loops on itself (an error handler, or the end of the program)" in with_interrupts.describe_state()
+
+
+def test_polling_where_there_is_no_peripheral_says_so(thumb: Start) -> None:
+    # ldr r0, =0x4001101C; loop: ldr r1, [r0]; lsls r1, #24; bpl loop
+    session = thumb([0x4801, 0x6801, 0x0609, 0xD5FC, 0x101C, 0x4001])
+    for _ in range(2):
+        assert session.console.read(2.0) == b""
+    with pytest.raises(FirmwareFault, match=r"polls 0x4001101c, which stays 0x0 since no peripheral is there"):
+        session.console.read(2.0)
+    said = session.describe_state()
+    assert "nucleo-l4r5zi has nothing at some addresses it used (read of 0x4001101c): is the image for another" in said
+
+
 def test_image_for_another_board_is_refused(thumb: Start) -> None:
     from emulab.backends.base import SessionOptions
     from emulab.backends.unicorn import UnicornBackend

@@ -11,6 +11,7 @@ from emulab.backends.base import SessionOptions, load_backend
 from emulab.backends.unicorn.session import UnicornSession
 from emulab.compare.fidelity import BOARDS, measure_image, present, read_index
 from emulab.dut import DutClient
+from emulab.errors import EmulabError
 from emulab.firmware.image import load_image
 from emulab.model.platform import load_platform
 
@@ -120,3 +121,30 @@ def test_the_anomaly_detector_that_takes_int8_reconstructs_what_the_others_do(
     output = (tensor.astype(float) - zero) * scale
     assert ((output - values) ** 2).mean() == pytest.approx(expected, abs=0.0011)
     assert (output**2).mean() == pytest.approx(printed, abs=0.0011)
+
+
+@pytest.mark.parametrize(
+    ("image", "board", "said"),
+    [
+        (
+            "v1.3_STMicroelectronics_NUCLEO_L4R5ZI-P_kws_performance.hex",
+            "nucleo-u575zi-q",
+            "loops on itself with interr",
+        ),
+        ("v1.1_bosch_DISCO_F746NG_kws_performance.bin", "nucleo-l4r5zi", "polls 0x4001101c, which stays 0x0"),
+        ("v1.3_STMicroelectronics_NUCLEO_U575ZI_Q_kws_performance.hex", "nucleo-g0b1re", "stack pointer 0x200c0000"),
+    ],
+)
+def test_image_on_another_board_is_diagnosed_in_seconds(
+    firmware_folder: Path, image: str, board: str, said: str
+) -> None:
+    file = firmware_folder / image
+    if not file.is_file():
+        pytest.skip(f"needs {image} in EMULAB_FIRMWARE")
+    platform = load_platform(board).platform
+    with pytest.raises(EmulabError, match=said):
+        session = load_backend("unicorn").open(
+            platform, load_image(file, 0x08000000 if file.suffix == ".bin" else None), SessionOptions()
+        )
+        with session:
+            DutClient(session.console, session.clock, limit_s=30.0).sync()
