@@ -14,7 +14,7 @@ from emulab.model.quantity import Quantity
 from emulab.model.record import ExpectationResult, Result, RunRecord
 from emulab.model.scenario import Expectation
 from emulab.run.expectations import PHYSICAL_BACKENDS, References, applies, evaluate
-from emulab.run.published import find_published
+from emulab.run.published import find_published, stated
 
 Verdict = Literal["passed", "failed", "no tolerance", "unavailable"]
 
@@ -122,7 +122,8 @@ def compare_records(
         )
         outcomes += found
         rows += _rows(pair, found)
-        notes += [f"{pair.name}: {note}" for note in (pair.physical.notes if pair.physical else [])]
+        own_notes = pair.physical.notes if pair.physical else []
+        notes += [f"{pair.name}: {note}" for note in own_notes if not note.startswith("beside it, ")]
     notes.append(SPREAD)
     return Comparison(rows, pairs, outcomes, list(dict.fromkeys(notes)), f"{emulated.scenario.get('name', '')}: {what}")
 
@@ -198,18 +199,8 @@ def _published_beside(record: RunRecord, pairs: Sequence[Pair]) -> list[str]:
         key = keys.get(platform, "") if isinstance(keys, dict) else ""
         if not key:
             continue
-        metrics = find_published(str(key), _model(record)).metrics()
-        parts = [
-            f"{name} {show(metrics[metric])}"
-            for metric, name in (
-                ("latency_s", "latency in performance mode"),
-                ("energy_mode_latency_s", "in energy mode"),
-                ("energy_per_inference_j", "energy"),
-            )
-            if metric in metrics
-        ]
-        if parts:
-            said.append(f"beside it, {key} states: {', '.join(parts)}")
+        line = stated(str(key), _model(record))
+        said += [f"beside it, {line}"] if line else []
     return said
 
 

@@ -29,6 +29,7 @@ from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import measure
 from emulab.run.memory import memory
 from emulab.run.plan import Job
+from emulab.run.published import stated
 from emulab.run.robustness import robustness_of
 from emulab.run.streaming import add_stream, step_inputs, stream_measure, stream_options
 from emulab.run.windows import Plan, windows
@@ -161,6 +162,11 @@ def _measurement(
         noise_metrics, noise_details = robustness_of(loaded, inputs)
         metrics.update(noise_metrics)
         details.update(noise_details)
+    notes = list(result.notes)
+    key = scenario.published.get(platform.name, "")
+    if backend.name in PHYSICAL_BACKENDS and key:
+        beside = stated(key, scenario.workload.mlperf_id or scenario.workload.name)
+        notes += [f"beside it, {beside}"] if beside else []
     # What is there already ran what it ran: a recording may say what, else it stays unknown.
     known = result.details.get("session", {})
     result = result.model_copy(
@@ -169,6 +175,7 @@ def _measurement(
             "variant": job.variant,
             "metrics": metrics,
             "details": details,
+            "notes": notes,
             "model_sha256": inputs.model_sha256 if needed else known.get("model_sha256", ""),
             "firmware_sha256": known.get("firmware_sha256", "") if built.image is None else built.image.sha256,
         }

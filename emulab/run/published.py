@@ -149,6 +149,28 @@ def find_published(key: str, model: str) -> Published:
     return found[0]
 
 
+def stated(key: str, model: str) -> str:
+    """What the result of *model* under *key* states of latency, in either mode, and energy: one line, empty if nothing.
+
+    Energy-mode latency differs a little from performance mode; a recording of one stands beside both. A key that names
+    nothing gives an empty line: this is said beside a measurement that is done, and must not undo it.
+    """
+    try:
+        row = find_published(key, model)
+    except InputError:
+        return ""
+    parts = [
+        f"{name} {value * scale:.{digits}f} {unit}"
+        for value, name, scale, digits, unit in (
+            (row.latency_s, "latency in performance mode", 1e3, 3, "ms"),
+            (row.energy_mode_latency_s, "in energy mode", 1e3, 3, "ms"),
+            (row.energy_j, "energy per inference", 1e6, 1, "uJ"),
+        )
+        if value is not None
+    ]
+    return f"{row.key} states: {', '.join(parts)}" if parts else ""
+
+
 def published_rows(rows: Iterable[Published] | None = None) -> list[dict[str, str]]:
     """Rows for a printed table, in the units people use."""
     return [

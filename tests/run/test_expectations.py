@@ -166,3 +166,13 @@ def test_of_physical_waits_for_a_physical_result():
     ]
     assert judge(loaded, results[:1])[1] == [] == judge(loaded, results[1:])[1]
     assert [e.status for e in judge(loaded, results)[1]] == ["passed"]
+
+
+def test_what_is_published_stands_beside_a_measurement_and_never_in_its_way():
+    from emulab.run.published import stated
+
+    line = stated(KEY, "kws01")
+    assert line == (
+        f"{KEY} states: latency in performance mode 43.419 ms, in energy mode 43.516 ms, energy per inference 1430.7 uJ"
+    )
+    assert stated("no-such/board", "kws01") == "" == stated(KEY, "no-such-model")
