@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.cache import fetch_or_build
-from emulab.errors import InputError
+from emulab.errors import InputError, ToolError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import Result, WindowRecord, write_text
 from emulab.run.assets import resolve
@@ -139,6 +139,11 @@ def cosimulate(
                 machine.env.run(until=until_s)
 
         done = forward(run, meter, application.duration_s, least_s=application.repeats_s)
+        if not phases.counts[application.windows[0]]:
+            raise ToolError(
+                f"application: window {application.windows[0]!r} never ended in {application.duration_s:g} s; the firmware "
+                f"is at {machine.where(machine.engine.pc)} and {machine.waits_for()}"
+            )
         data = _told(machine, meter, phases, done, application, firmware)
     finally:
         machine.close()

@@ -42,6 +42,9 @@ class Core(Protocol):
     def sleep_state(self) -> str:
         """``sleep`` or ``deep-sleep``, for the energy ledger."""
 
+    def wakes(self) -> bool:
+        """Whether something is pending that ends a sleep, masked or not."""
+
     def woken(self) -> None:
         """The sleep ended."""
 

@@ -154,10 +154,10 @@ class CortexM:
     def signal(self) -> None:
         """An exception became pending, or a mask changed: look at it before the next block."""
         self.machine.face.request = 1
-        if self.sleeping and self._wakes():
+        if self.sleeping and self.wakes():
             self.machine.wake()
 
-    def _wakes(self) -> bool:
+    def wakes(self) -> bool:
         """WFI ends when an exception would preempt if PRIMASK were clear; SEVONPEND wakes WFE for any."""
         if self.nvic.most_urgent() is not None:
             return True
@@ -310,7 +310,7 @@ class CortexM:
             self._sleep()
 
     def _sleep(self) -> None:
-        if self._wakes():
+        if self.wakes():
             return
         self.sleeping = True
         self._idle_start = self.machine.face.cycles_q8

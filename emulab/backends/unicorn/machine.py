@@ -397,6 +397,8 @@ class Machine:
     def _cpu(self) -> Generator[simpy.Event, Any, None]:
         env, face = self.env, self.face
         while True:
+            if self.core.sleeping and self.core.wakes():
+                self.core.woken()  # what ends the sleep came while the block that began it was still running
             self.core.take_interrupts()
             if self.core.sleeping:
                 self.power_state("core", self.core.sleep_state())

@@ -99,13 +99,13 @@ class RiscV:
         self.engine.set(self.const.UC_RISCV_REG_MIP, self.pending)
         if on and not before >> cause & 1:
             self.machine.face.request = 1
-            if self.sleeping and self._wakes():
+            if self.sleeping and self.wakes():
                 self.machine.wake()
 
     def _enabled(self) -> int:
         return self.pending & self.engine.get(self.const.UC_RISCV_REG_MIE)
 
-    def _wakes(self) -> bool:
+    def wakes(self) -> bool:
         return self._enabled() != 0
 
     def take_interrupts(self) -> None:
@@ -159,7 +159,7 @@ class RiscV:
             return
         current = machine.face.current
         if current != probe_core.NO_BLOCK and machine.table.flags[current] & probe_core.BLOCK_SLEEPS:
-            self.sleeping = not self._wakes()
+            self.sleeping = not self.wakes()
 
     def sleep_state(self) -> str:
         return "sleep"

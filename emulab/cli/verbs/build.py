@@ -1,4 +1,4 @@
-"""``emulab build``: an ELF from a model, for a board and every emulator with its map."""
+"""``emulab build``: an ELF from a model or from a scenario's application, for a board and every emulator of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite model")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .tflite model, or a scenario with an application")
     parser.add_argument("--platform", required=True, metavar="P", help="board to build for (emulab list platforms)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="ELF to write (default: <model>-<platform>.elf)")
     parser.add_argument("--toolchain", choices=["zig", "gnu"], default="zig")
@@ -26,8 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from emulab.firmware.build import BuildOptions, build
     from emulab.model.platform import load_platform
     from emulab.model.record import write_bytes
+    from emulab.model.scenario import scenario_names
     from emulab.report.units import size
 
+    if args.model.is_dir() or args.model.suffix in (".yaml", ".yml") or str(args.model) in scenario_names():
+        return _application(args)
     if not args.model.is_file():
         raise InputError(f"{args.model}: no such file")
     platform = load_platform(args.platform).platform
@@ -79,6 +82,38 @@ def run(args: argparse.Namespace) -> int:
     screen.print(
         f"flash {size(firmware.flash_bytes)} of {size(platform.flash_bytes)}, RAM {size(firmware.ram_bytes)} + stack "
         f"{size(firmware.stack_bytes)} of {size(platform.ram_bytes)} (arena {arena}), {firmware.toolchain}"
+    )
+    screen.print(str(target), style="dim", markup=False)
+    return 0
+
+
+def _application(args: argparse.Namespace) -> int:
+    """Build a scenario's application; its own ``build:`` says with what."""
+    from emulab.cli.show import console, progress
+    from emulab.model.platform import load_platform
+    from emulab.model.record import write_bytes
+    from emulab.model.scenario import load_scenario
+    from emulab.report.units import size
+    from emulab.run.cosim import build_firmware
+
+    loaded = load_scenario(args.model)
+    platform = load_platform(args.platform).platform
+    with progress(quiet=args.json) as step:
+        step(platform.name, "build the application")
+        firmware = build_firmware(loaded, platform)
+    target = args.output or Path(f"{loaded.scenario.name}-{platform.name}.elf")
+    write_bytes(target, firmware.elf.read_bytes())
+    if args.json:
+        import json
+
+        told = {"elf": str(target), "sha256": firmware.image.sha256, "toolchain": firmware.toolchain}
+        sizes = {name: getattr(firmware, name) for name in ("flash_bytes", "ram_bytes", "stack_bytes")}
+        print(json.dumps({**told, **sizes}, indent=1))
+        return 0
+    screen = console()
+    screen.print(
+        f"flash {size(firmware.flash_bytes)} of {size(platform.flash_bytes)}, RAM {size(firmware.ram_bytes)} + stack "
+        f"{size(firmware.stack_bytes)} of {size(platform.ram_bytes)}, {firmware.toolchain}"
     )
     screen.print(str(target), style="dim", markup=False)
     return 0

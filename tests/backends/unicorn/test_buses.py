@@ -82,7 +82,7 @@ def test_a_burst_over_i2c_and_dma_is_the_sensors_signal(bench: Bench) -> None:
 def test_a_byte_takes_nine_bits_at_400_kbit_per_second(bench: Bench) -> None:
     """The driver polls, so the core's cycle counter saw it all: two addresses with start, 193 bytes, a stop."""
     bits = 2 * 10 + 193 * 9 + 1
-    assert bench.word("i2c_ticks") / 4e6 == pytest.approx(bits / 400e3, rel=0.01)
+    assert bench.word("i2c_ticks") / 4e6 == pytest.approx(bits / 400e3, rel=0.02)
 
 
 def test_the_adc_converts_what_is_at_its_input(bench: Bench) -> None:
