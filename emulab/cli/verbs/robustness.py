@@ -21,7 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.add_scenario(parser)
     for flag, _, text in LEVELS:
         parser.add_argument(f"--{flag}", metavar="A,B,...", help=text)
-    parser.add_argument("--seed", type=int, metavar="N", help="of the noise and of what is drawn (default: the scenario's)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of the noise and of what is drawn (default: the scenario's)"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="use N samples, drawn with the seed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every point as CSV")
     parser.add_argument("--json", action="store_true", help="print the curves as JSON instead of a table")
