@@ -227,8 +227,8 @@ def main() -> None:
         print(lines[-1], flush=True)
         if name == "tuned":
             continue
-        har.write(folder / f"{name}_float32.tflite", blobs[0])
-        har.write(folder / f"{name}_int8.tflite", blobs[1])
+        har.write_whole(folder / f"{name}_float32.tflite", blobs[0])
+        har.write_whole(folder / f"{name}_int8.tflite", blobs[1])
     versions = f"TensorFlow {tf.__version__}, TensorFlow Model Optimization {tfmot.__version__}, seed {har.SEED}"
     har.update_card(folder / "MODEL_CARD.md", "\n".join([*lines, "", f"Made with {versions}."]))
 

@@ -17,8 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 from seglearn.datasets import load_watch
+
+from emulab.quality.export import export_tflite, write_whole
 
 SEED = 20_240_601
 SAMPLE_RATE_HZ = 50
@@ -151,21 +152,12 @@ def convert(model: tf.keras.Model, representative: np.ndarray | None = None) -> 
     """Keras -> .tflite with batch 1; int8 in, inside and out where *representative* windows are given."""
     fixed = network(batch_size=1)
     fixed.set_weights(model.get_weights())
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    if representative is not None:
-
-        def samples() -> Iterator[list[np.ndarray]]:
-            # The two ends of the sensor's range pin the input to scale 1/128, zero point 0.
-            ends = np.where(np.arange(representative[0].size) % 2, -1.0, 127 / 128).astype(np.float32)
-            yield [ends.reshape(1, *representative.shape[1:])]
-            for window in representative:
-                yield [np.clip(window[None], -1.0, 127 / 128)]
-
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    if representative is None:
+        return export_tflite(fixed)
+    # The two ends of the sensor's range pin the input to scale 1/128, zero point 0.
+    ends = np.where(np.arange(representative[0].size) % 2, -1.0, 127 / 128).astype(np.float32)
+    windows = (np.clip(window[None], -1.0, 127 / 128) for window in representative)
+    return export_tflite(fixed, [ends.reshape(1, *representative.shape[1:]), *windows])
 
 
 def classify(tflite: bytes, x: np.ndarray) -> np.ndarray:
@@ -213,14 +205,6 @@ def confusion(label: np.ndarray, guess: np.ndarray) -> np.ndarray:
     return table
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write beside, then rename: no half-written file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
 def save_eval(path: Path, test: Windows) -> None:
     """The held-out windows as counts, with what is needed to read them (format: emulab.quality.datasets).
 
@@ -240,7 +224,7 @@ def save_eval(path: Path, test: Windows) -> None:
         full_scale_unit=np.array(["g"] * 3 + ["rad/s"] * 3),
         sample_rate_hz=np.float32(SAMPLE_RATE_HZ),
     )
-    write(path, buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
 def card(
@@ -286,7 +270,7 @@ def update_card(path: Path, text: str) -> None:
     old = path.read_text(encoding="utf-8") if path.is_file() else f"{start}\n{stop}\n"
     before, _, rest = old.partition(start)
     _, _, after = rest.partition(stop)
-    write(path, f"{before}{start}\n{text}\n{stop}{after}".encode())
+    write_whole(path, f"{before}{start}\n{text}\n{stop}{after}".encode())
 
 
 def main() -> None:
@@ -305,8 +289,8 @@ def main() -> None:
     accuracy = [float(np.mean(guess == held_out.label)) for guess in guesses]
     print(f"held out: float {accuracy[0]:.4f}, int8 {accuracy[1]:.4f}", flush=True)
     folds = {} if arguments.skip_folds else leave_one_subject_out(everything, test)
-    write(arguments.output / "har_float32.tflite", blobs[0])
-    write(arguments.output / "har_int8.tflite", blobs[1])
+    write_whole(arguments.output / "har_float32.tflite", blobs[0])
+    write_whole(arguments.output / "har_int8.tflite", blobs[1])
     save_eval(arguments.output / "eval.npz", held_out)
     update_card(arguments.output / "MODEL_CARD.md", card(held_out, guesses, [len(blob) for blob in blobs], folds))
 

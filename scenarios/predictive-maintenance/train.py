@@ -16,8 +16,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from emulab.firmware.emlearn import parse_emlearn
 from emulab.firmware.trees import TreeEnsemble, parse_trees
 from emulab.quality.bearing import BINS, CONDITIONS, simulated_set
+from emulab.quality.export import export_tflite, write_whole
 from emulab.quality.recordings import HELD_OUT_LOAD_HP, read_recordings
 
 np.seterr(all="warn")  # emlearn makes every underflow an error, also in code that is not its own
@@ -101,20 +101,11 @@ def convert(model: tf.keras.Model, representative: np.ndarray | None = None) -> 
     """Keras -> .tflite with batch 1; int8 throughout where *representative* features are given."""
     fixed = network(batch_size=1)
     fixed.set_weights(model.get_weights())
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    if representative is not None:
-
-        def samples() -> Iterator[list[np.ndarray]]:
-            # The ends of int8 pin the input to scale 1/64, zero point 0: features go in as they are.
-            yield [real(np.where(np.arange(BINS) % 2, -128, 127).astype(np.int8))]
-            for row in representative:
-                yield [real(row)]
-
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    if representative is None:
+        return export_tflite(fixed)
+    # The ends of int8 pin the input to scale 1/64, zero point 0: features go in as they are.
+    ends = real(np.where(np.arange(BINS) % 2, -128, 127).astype(np.int8))
+    return export_tflite(fixed, [ends, *(real(row) for row in representative)])
 
 
 def classify(tflite: bytes, x: np.ndarray) -> np.ndarray:
@@ -187,21 +178,13 @@ def guesses(x: np.ndarray, y: np.ndarray, tests: Mapping[str, np.ndarray]) -> di
     return result
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write beside, then rename: no half-written file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
 def update_card(path: Path, text: str) -> None:
     """Replace what lies between the two markers of the model card; without a card, write the section alone."""
     start, stop = "<!-- results: written by train.py -->", "<!-- end of results -->"
     old = path.read_text(encoding="utf-8") if path.is_file() else f"{start}\n{stop}\n"
     before, _, rest = old.partition(start)
     _, _, after = rest.partition(stop)
-    write(path, f"{before}{start}\n{text}\n{stop}{after}".encode())
+    write_whole(path, f"{before}{start}\n{text}\n{stop}{after}".encode())
 
 
 def recalls(y: np.ndarray, guess: np.ndarray) -> str:
@@ -287,7 +270,7 @@ def main() -> None:
         lines += ["", f"`{name}`: {shape}."]
     lines += ["", f"Made with {versions}."]
     for name, data in files.items():
-        write(arguments.output / name, data)
+        write_whole(arguments.output / name, data)
     update_card(arguments.output / "MODEL_CARD.md", "\n".join(lines))
 
 

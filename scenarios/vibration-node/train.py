@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -28,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from emulab.backends.unicorn.parts.rotor import CONDITIONS, acceleration
+from emulab.quality.export import export_tflite, write_whole
 
 SEED = 20_240_917
 SAMPLE_RATE_HZ = 1344.0
@@ -77,20 +76,11 @@ def convert(model: tf.keras.Model, representative: np.ndarray | None = None) -> 
     """Keras -> .tflite with batch 1; int8 throughout where *representative* windows are given."""
     fixed = network(batch_size=1)
     fixed.set_weights(model.get_weights())
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    if representative is not None:
-
-        def samples() -> Iterator[list[np.ndarray]]:
-            # The two ends pin the input to scale 1/128, zero point 0: the spectrum's bytes are the model's input.
-            yield [np.where(np.arange(BINS) % 2, -1.0, 127 / 128).astype(np.float32).reshape(1, BINS, 1, 1)]
-            for window in representative:
-                yield [window[None]]
-
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = samples
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    if representative is None:
+        return export_tflite(fixed)
+    # The two ends pin the input to scale 1/128, zero point 0: the spectrum's bytes are the model's input.
+    ends = np.where(np.arange(BINS) % 2, -1.0, 127 / 128).astype(np.float32).reshape(1, BINS, 1, 1)
+    return export_tflite(fixed, [ends, *(window[None] for window in representative)])
 
 
 def classify(tflite: bytes, x: np.ndarray) -> np.ndarray:
@@ -108,14 +98,6 @@ def classify(tflite: bytes, x: np.ndarray) -> np.ndarray:
     return np.array(guesses)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write beside, then rename: no half-written file."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=Path(__file__).resolve().parent)
@@ -130,7 +112,7 @@ def main() -> None:
     model.fit(scaled, y, batch_size=64, epochs=12, verbose=0)
     blobs = convert(model), convert(model, scaled[:300])
     for name, blob in zip(("float32", "int8"), blobs, strict=True):
-        write(folder / f"vibration_{name}.tflite", blob)
+        write_whole(folder / f"vibration_{name}.tflite", blob)
         hits = classify(blob, test_x) == test_y
         print(f"{name}: {len(blob)} bytes, top-1 {hits.mean():.4f}")
         for index, label in enumerate(LABELS):
@@ -145,7 +127,7 @@ def main() -> None:
         scale=np.float32(1 / 128),
         labels=np.array(LABELS),
     )
-    write(folder / "eval.npz", buffer.getvalue())
+    write_whole(folder / "eval.npz", buffer.getvalue())
 
 
 if __name__ == "__main__":
