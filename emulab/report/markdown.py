@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from emulab.model.record import ExpectationResult, RunRecord
-from emulab.report import between, golden, memory, quality, robustness
+from emulab.report import between, golden, memory, quality, robustness, streaming
 from emulab.report.metrics import expectation_value, ordered, title
 from emulab.report.units import show
 
@@ -31,7 +31,12 @@ def markdown(record: RunRecord) -> str:
         lines.append("| fits | " + " | ".join(told) + " |")
     lines += [
         line
-        for text in [*quality.lines(record), *between.lines(record), *golden.lines(record)]
+        for text in [
+            *streaming.record_lines(record),
+            *quality.lines(record),
+            *between.lines(record),
+            *golden.lines(record),
+        ]
         for line in ("", escape(text))
     ]
     lines += memory.markdown_lines(record)

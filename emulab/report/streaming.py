@@ -57,13 +57,17 @@ def _times(what: str, seconds: list[float]) -> str:
     return f"{what} at {', '.join(f'{t:.2f}' for t in seconds[:SHOWN])} s{more}"
 
 
+def record_lines(record: RunRecord) -> list[str]:
+    """:func:`lines` of every result that listened, each with whose it is."""
+    return [f"{result.label}: {line}" for result in record.results for line in lines(result)]
+
+
 def print_lines(record: RunRecord, console: Console) -> None:
-    """Print :func:`lines` of every result that listened."""
+    """Print :func:`record_lines`."""
     from rich.markup import escape
 
-    for result in record.results:
-        for line in lines(result):
-            console.print(escape(f"{result.label}: {line}"))
+    for line in record_lines(record):
+        console.print(escape(line))
 
 
 def figures(record: RunRecord, folder: Path) -> list[dict[str, Any]]:

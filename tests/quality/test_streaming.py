@@ -60,6 +60,7 @@ def test_new_features_only_for_a_model_that_remembers() -> None:
         (StreamOptions("lfbe"), TensorDescription("in", (1, 40), "float32", 160, None, None), "takes float32"),
         (StreamOptions("lfbe", output=3), SWW_IN, "stream.output: expected 0 to 2, found 3"),
         (StreamOptions("lfbe", average=0), SWW_IN, "average 1 to 64"),
+        (StreamOptions("lfbe", threshold=1.5), SWW_IN, "threshold 0 to 1"),
         (StreamOptions("mfcc"), SWW_IN, "front end 'mfcc' is unknown"),
     ],
 )

@@ -120,7 +120,10 @@ def scaling(scale: float, zero_point: int) -> dict[str, int]:
     raw = np.arange(2048)
     wanted = np.round(raw * FEATURE_STEP / np.float64(np.float32(scale)))
     if not np.array_equal(raw * steps + (1 << (FEATURE_SHIFT - 1)) >> FEATURE_SHIFT, wanted) or 2048 * steps >= 1 << 32:
-        raise InputError(f"front end micro: an input scale of {scale!r} has no exact fixed-point form")
+        raise InputError(
+            f"front end micro: the input scale {scale:.4g} of the model does not suit its features, 0 to 26; "
+            "was the model trained behind another front end?"
+        )
     return {"STEPS": steps, "ZERO_POINT": zero_point}
 
 

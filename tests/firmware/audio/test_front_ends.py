@@ -110,5 +110,7 @@ def test_lfbe_is_its_definition_to_one_step(kind: str) -> None:
 def test_wrong_input_is_one_line() -> None:
     with pytest.raises(InputError, match="row of int16 samples, found float64"):
         extract("lfbe", np.zeros(1000), 0.004, -128)
+    with pytest.raises(InputError, match=r"input scale 0\.0037 of the model does not suit its features"):
+        extract("micro", np.zeros(1000, np.int16), 0.0037, -128)
     with pytest.raises(InputError, match="front end 'mfcc' is unknown; known: lfbe, micro"):
         extract("mfcc", np.zeros(1000, np.int16), 0.004, -128)
