@@ -25,7 +25,7 @@ def choose_probe(what: str, chip: str, unique_id: str = "", options: Mapping[str
     try:
         from pyocd.core.helpers import ConnectHelper
     except ImportError:
-        raise BackendUnavailable("pyocd", "pyOCD is not installed", INSTALL) from None
+        raise BackendUnavailable("hardware", f"{what}: pyOCD is not installed", INSTALL) from None
     with probe_errors(what):
         session = ConnectHelper.session_with_chosen_probe(
             unique_id=unique_id or None,

@@ -12,7 +12,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console
 
-    rows = [*_backends(), *_tools()]
+    rows = [*_backends(), *_bench(), *_tools()]
     if args.json:
         import json
 
@@ -45,6 +45,28 @@ def _backends() -> list[dict[str, str]]:
         hint = "" if state.available else "; ".join(t for t in (state.reason, state.how_to_install) if t)
         here = "yes" if state.available else "no"
         rows.append({"what": "backend", "name": name, "here": here, "version": state.version, "hint": hint})
+    return rows
+
+
+def _bench() -> list[dict[str, str]]:
+    """What the hardware backend uses where it is asked to: packages, and programs of the flash loaders."""
+    import shutil
+    from importlib.metadata import PackageNotFoundError, version
+
+    rows = []
+    for package, use in (("pyocd", "--flash pyocd, --serial rtt:"), ("esptool", "--flash esptool"),
+                         ("pyjoulescope_driver", "--power js220")):  # fmt: skip
+        try:
+            found, hint = version(package), ""
+        except PackageNotFoundError:
+            found, hint = "", f"for {use}: pip install 'emulab[hardware]'"
+        here = "yes" if found else "no"
+        rows.append({"what": "bench", "name": package, "here": here, "version": found, "hint": hint})
+    for program, use in (("openocd", "--flash openocd"), ("STM32_Programmer_CLI", "--flash stm32cubeprogrammer"),
+                         ("JLinkExe", "--flash jlink")):  # fmt: skip
+        here = "yes" if shutil.which(program) else "no"
+        hint = "" if here == "yes" else f"for {use}: put it on the PATH"
+        rows.append({"what": "bench", "name": program, "here": here, "version": "", "hint": hint})
     return rows
 
 

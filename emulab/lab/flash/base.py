@@ -100,7 +100,7 @@ def find_program(names: Sequence[str], loader: str, how_to_install: str) -> str:
         found = shutil.which(name)
         if found:
             return found
-    raise BackendUnavailable(loader, f"{names[0]} is not on the path", how_to_install)
+    raise BackendUnavailable("hardware", f"--flash {loader}: {names[0]} is not on the path", how_to_install)
 
 
 def run_program(command: Sequence[str], loader: str, limit_s: float = LIMIT_S, stdin: str | None = None) -> str:

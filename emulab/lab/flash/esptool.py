@@ -16,7 +16,7 @@ class EspTool:
         if job.format != "bin":
             raise InputError(f"--flash esptool: {job.image}: expected a BIN (make one with: esptool elf2image)")
         if importlib.util.find_spec("esptool") is None:
-            raise BackendUnavailable("esptool", "esptool is not installed", "pip install esptool")
+            raise BackendUnavailable("hardware", "--flash esptool: esptool is not installed", "pip install esptool")
         from importlib.metadata import version
 
         port = ["--port", job.probe] if job.probe else []

@@ -44,7 +44,7 @@ class Js220:
             from pyjoulescope_driver import Driver  # type: ignore[import-not-found,unused-ignore]
         except ImportError:
             raise BackendUnavailable(
-                "js220", "pyjoulescope_driver is not installed", "pip install pyjoulescope_driver"
+                "hardware", "--power js220: pyjoulescope_driver is not installed", "pip install pyjoulescope_driver"
             ) from None
         self._options = options
         self._clock = options.clock or time.monotonic
