@@ -105,10 +105,14 @@ class Inputs:
             more, counted = self._device(outputs, kind, details.get(f"quality_{metric}", {}).get("answers", {}))
             details["quality_device"] = counted
             known = metrics.get(metric)
-            if known is None or known.value is None or counted["samples"] == len(self.dataset):
+            whole = counted["samples"] == len(self.dataset)
+            if kind == "measured" or known is None or known.value is None or whole:
                 metrics[metric] = more.pop("device")
             more.pop("device", None)
             metrics.update(more)
+        elif kind == "measured":
+            metrics.pop(metric, None)  # what the host computes is no measurement of a board
+            own_firmware = False
         if metric not in metrics:
             reason = "accuracy mode was not asked for" if own_firmware else "no samples were answered in accuracy mode"
             metrics[metric] = unavailable("1", reason)

@@ -93,3 +93,23 @@ def test_a_board_that_is_not_flashed_runs_what_it_runs(scenario: Path) -> None:
     # Nobody measured its energy, and a model's figure has no place among measured ones.
     energy = result.metrics["energy_per_inference_j"]
     assert energy.value is None and "--power" in energy.reason and "power_w" not in result.metrics
+
+
+def test_accuracy_of_a_board_is_what_it_answered(tmp_path: Path, assets: Path) -> None:
+    """The host's own evaluation of the model stands for emulated firmware, which equals it, never for a board."""
+    from emulab.model.scenario import load_scenario
+    from emulab.run.inputs import load_inputs
+
+    inputs = load_inputs(load_scenario("mlperf-kws", []))
+    assert inputs.dataset is not None
+    sample = next(iter(inputs.dataset))
+    emulated, _ = inputs.quality({}, own_firmware=True)
+    assert emulated["accuracy_top1"].value == pytest.approx(0.901)
+    silent, _ = inputs.quality({}, own_firmware=True, kind="measured")
+    assert silent["accuracy_top1"].value is None
+    assert silent["accuracy_top1"].reason == "no samples were answered in accuracy mode"
+    answer = {sample.name: [0.0] * 12}
+    wrong, _ = inputs.quality(answer, own_firmware=True, kind="measured")
+    assert wrong["accuracy_top1"].kind == "measured" and wrong["accuracy_top1"].value in (0.0, 1.0)
+    partly, _ = inputs.quality(answer, own_firmware=True)
+    assert partly["accuracy_top1"].value == pytest.approx(0.901)
