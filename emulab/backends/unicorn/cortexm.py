@@ -45,7 +45,17 @@ class CortexM:
         self.entry_cycles = _ENTRY_CYCLES.get(self.isa, 12)
         self.return_cycles = _RETURN_CYCLES.get(self.isa, 10)
         self._context = ctypes.c_void_p()
+        self._ipsr: ctypes.c_uint32 | None = None
         self._prepare_context()
+        c = self.const
+        self._masks: tuple[int, ...] = (c.UC_ARM_REG_PRIMASK,)
+        if not self.is_v6:
+            self._masks += (c.UC_ARM_REG_BASEPRI, c.UC_ARM_REG_FAULTMASK)
+        self._status = (c.UC_ARM_REG_CONTROL, c.UC_ARM_REG_XPSR)
+        self._left: tuple[int, ...] = (c.UC_ARM_REG_PC, c.UC_ARM_REG_CONTROL, c.UC_ARM_REG_MSP, c.UC_ARM_REG_PSP)
+        if not self.is_v6:
+            self._left += (c.UC_ARM_REG_FAULTMASK,)
+        self._float = (*range(c.UC_ARM_REG_S0, c.UC_ARM_REG_S0 + 16), c.UC_ARM_REG_FPSCR)
         self.scs = SystemControl(machine, self)
         machine.add_device(0xE0000000, 0x42000, self.scs)
         self._idle_start = 0
@@ -79,14 +89,32 @@ class CortexM:
             if struct.unpack_from("<I", images[0], offset)[0]:
                 continue
             self._ipsr_offset = offset
-            self._set_ipsr(9)
+            self._set_ipsr(9, 0)
             if engine.get(const.UC_ARM_REG_IPSR) == 9:
-                self._set_ipsr(0)
+                self._set_ipsr(0, 0)
+                self._find_ipsr(size)
                 return
             self._poke_context(0)
         from emulab.errors import ToolError
 
         raise ToolError("Unicorn: the exception number was not found in its state; use Unicorn 2.1.x")
+
+    def _find_ipsr(self, size: int) -> None:
+        """The same number in the state itself, which the saved context is a copy of: it is as far from the registers."""
+        engine, registers = self.engine, self.engine.registers
+        registers[0:13] = [0x5B000000 + 0x1357 * i for i in range(13)]
+        engine.lib.uc_context_save(engine.handle, self._context)
+        at = ctypes.string_at(self._context, size).find(bytes(registers)[:52])
+        registers[0:13] = [0] * 13
+        if at < 0:
+            return
+        found = ctypes.c_uint32.from_address(ctypes.addressof(registers) + self._ipsr_offset - at)
+        self._poke_context(9)
+        if found.value == 9:
+            found.value = 5
+            if engine.get(self.const.UC_ARM_REG_IPSR) == 5:
+                self._ipsr = found
+        self._set_ipsr(0, 0)
 
     def _poke_context(self, value: int) -> None:
         lib, handle = self.engine.lib, self.engine.handle
@@ -95,10 +123,13 @@ class CortexM:
         ctypes.c_uint32.from_address(self._context.value + self._ipsr_offset).value = value
         lib.uc_context_restore(handle, self._context)
 
-    def _set_ipsr(self, number: int) -> None:
-        self._poke_context(number)
-        flags = self.engine.get(self.const.UC_ARM_REG_APSR_NZCV)
-        self.engine.set(self.const.UC_ARM_REG_APSR_NZCV, flags)  # makes Unicorn rebuild its cached mode
+    def _set_ipsr(self, number: int, flags: int) -> None:
+        """*flags*: the condition flags, as in a status word. Writing them makes Unicorn rebuild its cached mode."""
+        if self._ipsr is None:
+            self._poke_context(number)
+        else:
+            self._ipsr.value = number
+        self.engine.set(self.const.UC_ARM_REG_APSR_NZCV, flags & 0xF0000000)
 
     # -- reset and program counter --------------------------------------------------------------------------
 
@@ -165,17 +196,16 @@ class CortexM:
 
     def execution_priority(self, ignore_primask: bool = False) -> int:
         """Priority of what runs now; 256 for thread mode without masks."""
-        engine, const = self.engine, self.const
         priority = 256
         for number in self.active:
             priority = min(priority, self.nvic.group_priority(number, self.scs.prigroup))
+        masks = self.engine.get_all(self._masks)
         if not self.is_v6:
-            base = engine.get(const.UC_ARM_REG_BASEPRI)
-            if base:
-                priority = min(priority, base & self.nvic.group_mask(self.scs.prigroup))
-            if engine.get(const.UC_ARM_REG_FAULTMASK) & 1:
+            if masks[1]:
+                priority = min(priority, masks[1] & self.nvic.group_mask(self.scs.prigroup))
+            if masks[2] & 1:
                 priority = min(priority, -1)
-        if not ignore_primask and engine.get(const.UC_ARM_REG_PRIMASK) & 1:
+        if not ignore_primask and masks[0] & 1:
             priority = min(priority, 0)
         return priority
 
@@ -198,30 +228,30 @@ class CortexM:
         engine, const, machine = self.engine, self.const, self.machine
         registers = engine.registers
         thread = not self.active
-        control = engine.get(const.UC_ARM_REG_CONTROL)
+        control, status = engine.get_all(self._status)
         on_process_stack = thread and bool(control & _CONTROL_SPSEL)
         floating = self.has_fpu and bool(control & _CONTROL_FPCA)
         stack = registers[13]
         size = 0x68 if floating else 0x20
         frame = (stack - size) & ~7
-        xpsr = (engine.get(const.UC_ARM_REG_XPSR) & 0xF80F0000) | 0x01000000 | (self.active[-1] if self.active else 0)
+        xpsr = (status & 0xF80F0000) | 0x01000000 | (self.active[-1] if self.active else 0)
         if (stack - size) & 4:
             xpsr |= 1 << 9
         words = [*registers[0:4], registers[12], registers[14], self._pc, xpsr]
         data = struct.pack("<8I", *words)
         if floating:
-            values = [engine.get(const.UC_ARM_REG_S0 + i) for i in range(16)]
-            data += struct.pack("<18I", *values, engine.get(const.UC_ARM_REG_FPSCR), 0)
+            data += struct.pack("<18I", *engine.get_all(self._float), 0)
         machine.poke(frame, data)
         if on_process_stack:
             engine.set(const.UC_ARM_REG_PSP, frame)
         else:
             engine.set(const.UC_ARM_REG_MSP, frame)
-        if thread or floating:
-            engine.set(const.UC_ARM_REG_CONTROL, control & ~(_CONTROL_SPSEL | _CONTROL_FPCA | 8) & 0xFF)
+        handler = control & ~(_CONTROL_SPSEL | _CONTROL_FPCA | 8) & 0xFF
+        if (thread or floating) and handler != control:
+            engine.set(const.UC_ARM_REG_CONTROL, handler)
         link = 0xFFFFFFF1 if not thread else 0xFFFFFFFD if on_process_stack else 0xFFFFFFF9
         registers[14] = link & ~0x10 if floating else link
-        self._set_ipsr(number)
+        self._set_ipsr(number, status)
         self.active.append(number)
         self.nvic.pending.discard(number)
         vector = struct.unpack("<I", machine.peek(self.scs.vtor + 4 * number, 4))[0]
@@ -241,7 +271,8 @@ class CortexM:
 
     def _return(self) -> None:
         engine, const, machine = self.engine, self.const, self.machine
-        value = engine.pc | 1 | 0xFFFFFF00
+        pc, before, main_stack, process_stack_pointer, *faultmask = engine.get_all(self._left)
+        value = pc | 1 | 0xFFFFFF00
         if not self.active:
             raise machine.fault(f"exception return {value:#010x} without an active exception")
         number = self.active.pop()
@@ -249,26 +280,24 @@ class CortexM:
         floating = self.has_fpu and not value & 0x10
         to_thread = bool(value & 8)
         process_stack = to_thread and bool(value & 4)
-        frame = engine.get(const.UC_ARM_REG_PSP if process_stack else const.UC_ARM_REG_MSP)
+        frame = process_stack_pointer if process_stack else main_stack
         words = struct.unpack("<8I", machine.peek(frame, 32))
         end = frame + 32
         if floating:
             values = struct.unpack("<18I", machine.peek(end, 72))
-            for i in range(16):
-                engine.set(const.UC_ARM_REG_S0 + i, values[i])
-            engine.set(const.UC_ARM_REG_FPSCR, values[16])
+            engine.set_all(self._float, values[:17])
             end += 72
         if words[7] & (1 << 9):
             end += 4
         engine.set(const.UC_ARM_REG_PSP if process_stack else const.UC_ARM_REG_MSP, end)
-        self._set_ipsr(0 if to_thread else words[7] & 0x1FF)
+        self._set_ipsr(0 if to_thread else words[7] & 0x1FF, words[7])
         if to_thread and self.active:
             self.active.clear()
-        control = engine.get(const.UC_ARM_REG_CONTROL) & ~(_CONTROL_SPSEL | _CONTROL_FPCA | 8)
+        control = before & ~(_CONTROL_SPSEL | _CONTROL_FPCA | 8)
         control |= (_CONTROL_SPSEL if process_stack else 0) | (_CONTROL_FPCA if floating else 0)
-        if to_thread or floating:
+        if (to_thread or floating) and control != before:
             engine.set(const.UC_ARM_REG_CONTROL, control)
-        if not self.is_v6 and number != 2:
+        if any(faultmask) and number != 2:
             engine.set(const.UC_ARM_REG_FAULTMASK, 0)
         registers = engine.registers
         registers[0:4] = words[0:4]

@@ -74,6 +74,8 @@ class Engine:
         self.const: Any = const
         self.handle = ctypes.c_void_p(getattr(self.uc._uch, "value", self.uc._uch))
         self._word = ctypes.c_uint32()
+        self._word_at = ctypes.byref(self._word)
+        self._batches: dict[tuple[int, ...], tuple[Any, Any, Any]] = {}
         self._callbacks: list[Any] = []
         self.invalid: tuple[int, int] = (0, 0)
         self._hook()
@@ -165,12 +167,35 @@ class Engine:
     # -- registers ------------------------------------------------------------------------------------------
 
     def get(self, register: int) -> int:
-        self.lib.uc_reg_read(self.handle, register, ctypes.byref(self._word))
+        self.lib.uc_reg_read(self.handle, register, self._word_at)
         return self._word.value
 
     def set(self, register: int, value: int) -> None:
         self._word.value = value & 0xFFFFFFFF
-        self.lib.uc_reg_write(self.handle, register, ctypes.byref(self._word))
+        self.lib.uc_reg_write(self.handle, register, self._word_at)
+
+    def _batch(self, registers: tuple[int, ...]) -> tuple[Any, Any, Any]:
+        """Arrays of numbers, of values and of pointers to these, for one call on all *registers*."""
+        found = self._batches.get(registers)
+        if found is None:
+            count = len(registers)
+            values = (ctypes.c_uint32 * count)()
+            start = ctypes.addressof(values)
+            pointers = (ctypes.c_void_p * count)(*(start + 4 * i for i in range(count)))
+            found = self._batches[registers] = ((ctypes.c_int * count)(*registers), values, pointers)
+        return found
+
+    def get_all(self, registers: tuple[int, ...]) -> list[int]:
+        """Values of *registers*, in one call."""
+        numbers, values, pointers = self._batch(registers)
+        self.lib.uc_reg_read_batch(self.handle, numbers, pointers, len(registers))
+        return values[:]  # type: ignore[no-any-return]
+
+    def set_all(self, registers: tuple[int, ...], new: tuple[int, ...]) -> None:
+        """Write *registers* in this order, in one call."""
+        numbers, values, pointers = self._batch(registers)
+        values[:] = new
+        self.lib.uc_reg_write_batch(self.handle, numbers, pointers, len(registers))
 
     @property
     def pc(self) -> int:
@@ -186,12 +211,7 @@ class Engine:
         """Run from *pc* until a hook stops it or it cannot go on; returns Unicorn's error number (0: stopped)."""
         self.probe.face.reason = probe_core.RUNNING
         self.invalid = (0, 0)
-        return int(
-            self.lib.uc_emu_start(
-                self.handle, ctypes.c_uint64(pc | int(self.is_arm)), ctypes.c_uint64(_NOWHERE), ctypes.c_uint64(0),
-                ctypes.c_size_t(0),
-            )
-        )  # fmt: skip
+        return int(self.lib.uc_emu_start(self.handle, pc | int(self.is_arm), _NOWHERE, 0, 0))
 
     def close(self) -> None:
         self.uc = None

@@ -409,15 +409,18 @@ class Machine:
             if face.interrupt and face.reason == probe_core.UNMASKED:
                 face.interrupt = 2
             limit = min(env.peek(), env.now + QUANTUM_S)
-            face.deadline_q8 = self.q8_at(limit)
+            began, limit_q8 = face.cycles_q8, self.q8_at(limit)
+            face.deadline_q8 = limit_q8
             self.poll.forget()
             self.execute()
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
             now = self.time_of(face.cycles_q8)
-            if face.cycles_q8 >= self.q8_at(limit):
+            if face.cycles_q8 >= limit_q8:
                 now = max(now, limit)  # rounding must not leave us just before the event we ran to
+            elif face.cycles_q8 > began and now < env.peek() and not self.core.sleeping and not self.poll.endless:
+                continue  # an exception was left: nothing is due until then
             if self.poll.endless and math.isinf(env.peek()):
                 self.blocked = self.poll.description()
                 if now > env.now:
