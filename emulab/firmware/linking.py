@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulab.errors import DoesNotFit, InputError
+from emulab.errors import DoesNotFit
 from emulab.firmware.image import Image, load_image
 from emulab.firmware.toolchain import LinkOverflow
 
