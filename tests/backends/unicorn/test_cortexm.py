@@ -36,6 +36,26 @@ def test_systick_wakes_wfi_once_per_period(thumb: Start) -> None:
     assert machine.idle_q8 > 0.99 * machine.face.cycles_q8
 
 
+def test_floating_point_registers_and_flags_survive_a_handler_that_uses_them(thumb: Start) -> None:
+    code = [0x4810, 0x4911, 0x6001]  # ldr r0, =CPACR; ldr r1, =0xF << 20; str r1, [r0]
+    code += [0x4B11, 0xEE00, 0x3A10]  # ldr r3, =1.0f; vmov s0, r3
+    code += [0x4C10, 0xEE07, 0x4A90]  # ldr r4, =2.0f; vmov s15, r4
+    code += [0x4810, 0x4910, 0x6041, 0x2107, 0x6001]  # ldr r0, =SysTick; ldr r1, =3999; str; movs r1, #7; str
+    code += [0x2500, 0x2D00]  # movs r5, #0; cmp r5, #0
+    code += [0xBF30, 0xD1FE]  # wfi; bne . (the flags are lost)
+    code += [0xEE10, 0x2A10, 0xEE17, 0x7A90, 0xE7F8]  # vmov r2, s0; vmov r7, s15; b to the wfi
+    code += [0xBF00] * (0x30 // 2 - len(code))
+    code += [0x3601, 0x2100, 0xEE00, 0x1A10, 0xEE07, 0x1A90, 0x2D01, 0x4770]  # count; s0 = s15 = 0; cmp r5, #1; bx lr
+    code += [0xBF00] * (0x44 // 2 - len(code))
+    for literal in (0xE000ED88, 0xF << 20, 0x3F800000, 0x40000000, 0xE000E010, 3999):
+        code += [literal & 0xFFFF, literal >> 16]
+    session = thumb(code, {15: CODE + 0x30})
+    run(session, 10.5e-3)
+    registers = session.machine.engine.registers
+    assert session.machine.interrupts == registers[6] == 10
+    assert (registers[2], registers[7]) == (0x3F800000, 0x40000000)
+
+
 def test_svc_enters_its_handler_and_returns(thumb: Start) -> None:
     code = [0x2001, 0xDF00, 0x2102, 0xE7FE]  # movs r0, #1; svc 0; movs r1, #2; b .
     code += [0xBF00] * (0x10 // 2 - len(code))
