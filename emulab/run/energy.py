@@ -36,6 +36,8 @@ def add_energy(loaded: LoadedScenario, platform: Platform, result: Result, folde
             metrics["battery_life_s"] = unavailable("s", reason)
         return result.model_copy(update={"metrics": metrics})
     from emulab.energy import energy_per_inference, simulate_duty_cycle
+    from emulab.energy.simulate import windows_of_result
+    from emulab.energy.steps import ComputeWindow
     from emulab.energy.trace import write_csv
 
     if (energy is None or energy.value is None) and windows:
@@ -60,7 +62,10 @@ def add_energy(loaded: LoadedScenario, platform: Platform, result: Result, folde
         if energy is None or energy.value is None:
             metrics["battery_life_s"] = unavailable("s", "there is no energy per inference to simulate with")
         else:
-            compute = {INFERENCE_WINDOW: (latency.value, energy.value)}
+            compute = {
+                **windows_of_result(result, platform),
+                INFERENCE_WINDOW: ComputeWindow(latency.value, energy.value),
+            }
             outcome = simulate_duty_cycle(
                 platform, cycle, compute, folder=loaded.folder, seed=loaded.scenario.seed, trace=folder is not None
             )
