@@ -70,6 +70,7 @@ class Monitor:
                 if time.monotonic() >= deadline or not alive():
                     raise ToolError(f"Renode's Monitor does not answer on port {port}: {error}") from None
                 time.sleep(0.05)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         monitor = cls(connection)
         monitor.banner = monitor._answer(deadline, "its banner").strip()
         return monitor

@@ -1,10 +1,15 @@
-"""One suite for every backend that executes firmware and is present: what a session owes its callers."""
+"""One suite for every backend that executes firmware and is present: what a session owes its callers.
+
+``fake-renode`` is the Renode backend on a Monitor that behaves like recorded sessions (tests/backends/renode/fake_renode.py).
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,13 +39,22 @@ class Subject:
         return self.backend.open(self.platform, self.firmware.image, SessionOptions(windows=windows))
 
 
-@pytest.fixture(scope="module", params=["unicorn", "qemu", "renode"])
-def subject(request: pytest.FixtureRequest) -> Subject:
-    backend = load_backend(request.param)
+@pytest.fixture(scope="module", params=["unicorn", "qemu", "renode", "fake-renode"])
+def subject(request: pytest.FixtureRequest) -> Iterator[Subject]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "fake-renode":
+            fake = Path(__file__).parent.parent / "renode" / "fake_renode.py"
+            patch.setenv("RENODE", f"{sys.executable} {fake}")
+            patch.setenv("FAKE_RENODE_INFERENCE", "20000")
+        yield of_backend(request.param.removeprefix("fake-"))
+
+
+def of_backend(name: str) -> Subject:
+    backend = load_backend(name)
     found = backend.available()
     if not found.available:
-        pytest.skip(f"{request.param}: {found.reason}; install it with: {found.how_to_install}")
-    platform = load_platform(PLATFORM[request.param]).platform
+        pytest.skip(f"{name}: {found.reason}; install it with: {found.how_to_install}")
+    platform = load_platform(PLATFORM[name]).platform
     pytest.importorskip("ziglang", reason="no cross compiler: pip install ziglang")
     model = data_folder("scenarios") / "har-wearable" / "har_int8.tflite"
     return Subject(backend, platform, build(model, platform, options=BuildOptions(model_id="har01")))

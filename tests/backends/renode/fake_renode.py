@@ -16,10 +16,12 @@ import time
 
 VERSION = os.environ.get("FAKE_RENODE_VERSION", "1.16.1")
 PER_LINE = 1000
+INFERENCE = int(os.environ.get("FAKE_RENODE_INFERENCE", "5000"))
+RESULTS = b"m-results-[0.750,0.125,0.125,0.000,0.000,0.000,0.000]\r\n"
 
 
 class Machine:
-    """Prints a line each time it runs; counts 1000 instructions for it, 5000 for an inference."""
+    """Prints a line each time it runs; counts 1000 instructions for it, INFERENCE for an inference."""
 
     def __init__(self) -> None:
         self.instructions = 0
@@ -30,8 +32,7 @@ class Machine:
         self.line = b""
         self.crashes = False
         self.hooked = False
-        self.sleeps = ""
-        self.metrics = ""
+        self.expected = 0
 
     def listen(self, port: int) -> None:
         server = socket.create_server(("127.0.0.1", port))
@@ -50,7 +51,17 @@ class Machine:
         if command == b"name":
             self.pending.append(b"m-name-dut-[fake]\r\n")
         elif command.startswith(b"infer"):
-            self.pending += [b"m-infer-start-1\r\n", b"m-lap-us-100\r\n", b"m-lap-us-200\r\n", b"m-infer-done\r\n"]
+            self.pending += [b"m-warmup-start-0\r\n", b"m-warmup-done\r\n", b"m-infer-start-1\r\n"]
+            self.pending += [b"m-lap-us-100\r\n", b"m-lap-us-200\r\n", b"m-infer-done\r\n", RESULTS]
+        elif command == b"results":
+            self.pending.append(RESULTS)
+        elif command.startswith(b"db load "):
+            self.expected = int(command.split()[2])
+            self.pending.append(b"m-[Expecting %d bytes]\r\n" % self.expected)
+        elif command.startswith(b"db "):
+            self.expected -= len(command[3:].strip()) // 2
+            if self.expected <= 0:
+                self.pending.append(b"m-load-done\r\n")
         elif command == b"hang":
             return
         self.pending.append(b"m-ready\r\n")
@@ -63,7 +74,7 @@ class Machine:
             time.sleep(0.001)
         if self.pending and self.console is not None:
             line = self.pending.pop(0)
-            self.instructions += 5000 if line.startswith(b"m-lap-us-2") else PER_LINE
+            self.instructions += INFERENCE if line.startswith(b"m-lap-us-2") else PER_LINE
             self.console.sendall(line)
             self.paused = self.hooked
 
@@ -156,6 +167,7 @@ def main() -> int:
     server = socket.create_server(("127.0.0.1", port))
     log(f"[INFO] Monitor available in telnet mode on port {port}")
     connection, _ = server.accept()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     machine = Machine()
     greeting = b'\xff\xfd\x00\xff\xfb\x01\xff\xfb\x03\xff\xfc"'
     send(connection, greeting + b"Renode, version 1.16.1 (d66b0c2a-202611220727)\n\r\n\r(monitor) ")
