@@ -3,6 +3,7 @@ asked."""
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,7 @@ def compare_records(
         refs = References(physical=[p.physical for p in pairs if p.physical is not None])
         notes += _published_beside(emulated, pairs)
         what = "physical"
+    _check_asked(within or {}, pairs)
     if not pairs:
         raise InputError("compare: the first record holds no finished result to compare; did its run fail?")
     outcomes: list[ExpectationResult] = []
@@ -126,6 +128,16 @@ def compare_records(
         notes += [f"{pair.name}: {note}" for note in own_notes if not note.startswith("beside it, ")]
     notes.append(SPREAD)
     return Comparison(rows, pairs, outcomes, list(dict.fromkeys(notes)), f"{emulated.scenario.get('name', '')}: {what}")
+
+
+def _check_asked(within: Mapping[str, float], pairs: Sequence[Pair]) -> None:
+    """A tolerance of the command line for a metric that nobody has is a slip, not a comparison that holds."""
+    known = {name for pair in pairs for name in (*pair.emulated.metrics, *pair.metrics)}
+    for metric in within:
+        if pairs and metric not in known:
+            close = difflib.get_close_matches(metric, sorted(known), n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"they have {', '.join(sorted(known))}"
+            raise InputError(f"--within {metric}: neither run has it; {hint}")
 
 
 def _expectations(record: RunRecord) -> list[Expectation]:

@@ -45,6 +45,11 @@ class ProbeOptions:
     """The chip as pyOCD names it (``backends.hardware.options.pyocd_target``)."""
     extra: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def place(self) -> str:
+        """How errors name it: ``console rtt``, ``console rtt:0123``."""
+        return f"console {self.url.rstrip(':')}"
+
     def number(self, key: str) -> int | None:
         """An option as a whole number, decimal or 0x...; None when not given."""
         if key not in self.extra:
@@ -52,14 +57,14 @@ class ProbeOptions:
         try:
             return int(self.extra[key], 0)
         except ValueError:
-            raise InputError(f"console {self.url}: {key}={self.extra[key]!r} is no whole number") from None
+            raise InputError(f"{self.place}: {key}={self.extra[key]!r} is no whole number") from None
 
     def check(self, known: tuple[str, ...]) -> None:
         """InputError for an option that is none of *known*."""
         for key in self.extra:
             if key not in known:
                 names = ", ".join(known) or "none"
-                raise InputError(f"console {self.url}: unknown option {key!r}; known: {names}")
+                raise InputError(f"{self.place}: unknown option {key!r}; known: {names}")
 
 
 def open_console(

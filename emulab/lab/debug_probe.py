@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 from emulab.errors import BackendUnavailable, InputError, ToolError
@@ -26,7 +27,8 @@ def choose_probe(what: str, chip: str, unique_id: str = "", options: Mapping[str
         from pyocd.core.helpers import ConnectHelper
     except ImportError:
         raise BackendUnavailable("hardware", f"{what}: pyOCD is not installed", INSTALL) from None
-    with probe_errors(what):
+    # pyOCD prints that it found nothing, on the output that may hold a record: the error below says it.
+    with probe_errors(what), contextlib.redirect_stdout(io.StringIO()):
         session = ConnectHelper.session_with_chosen_probe(
             unique_id=unique_id or None,
             target_override=chip,
@@ -39,7 +41,7 @@ def choose_probe(what: str, chip: str, unique_id: str = "", options: Mapping[str
     return session
 
 
-@contextmanager
+@contextlib.contextmanager
 def probe_errors(
     what: str,
     then: str = "is the board powered, and no other debugger attached?",

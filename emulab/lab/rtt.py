@@ -31,7 +31,7 @@ class RttConsole:
         self.url = options.url
         self.stalls: list[float] = []
         self.notes: list[str] = []
-        self._what = f"console {options.url}"
+        self._what = options.place
         given = options.number("address")
         self._address = address if given is None else given
         self._size = options.number("size")

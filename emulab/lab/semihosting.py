@@ -36,7 +36,7 @@ class SemihostingConsole:
         self.url = options.url
         self.stalls: list[float] = []
         self.notes: list[str] = [STOPS]
-        self._what = f"console {options.url}"
+        self._what = options.place
         self._session: Any = choose_probe(
             self._what, options.chip, options.probe, {"connect_mode": "halt", "resume_on_disconnect": True}
         )

@@ -177,6 +177,8 @@ def test_tolerances_of_the_command_line():
     narrowed = compare_records(record(expectations=asked), physical(), within={"latency_s": 0.005})
     assert narrowed.exit_code == 1
     assert [row["verdict"] for row in comparison_rows(narrowed)] == ["failed"]
+    with pytest.raises(InputError, match="--within latency: neither run has it; did you mean 'latency_s'"):
+        compare_records(record(), physical(), within={"latency": 0.05})
 
 
 def test_energy_mode_is_held_against_published_energy_mode():
