@@ -84,8 +84,9 @@ def _lfbe_energy(windowed: NDArray[Any], table: dict[str, NDArray[Any]]) -> NDAr
     import numpy as np
 
     from emulab.firmware.audio.lfbe import order as lfbe_order
+    from emulab.firmware.audio.lfbe import turns as lfbe_turns
 
-    turns = table["turn"].astype(np.int64).reshape(-1, 2)
+    turns = lfbe_turns().astype(np.int64)
 
     def turn(re: NDArray[Any], im: NDArray[Any], by: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         cos, sin = by[:, 0], by[:, 1]

@@ -60,17 +60,27 @@ def mel_weights() -> tuple[NDArray[Any], NDArray[Any]]:
     return np.round(weight * 32768).astype(np.uint16), starts.astype(np.uint16)
 
 
+def turns() -> NDArray[Any]:
+    """cos and sin of three quarters of a turn in steps of 1/1024, Q31: shape (768, 2)."""
+    import numpy as np
+
+    angle = 2 * np.pi * np.arange(3 * WINDOW // 4) / WINDOW
+    parts = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 2**31
+    return np.clip(np.round(parts), -(2**31) + 1, 2**31 - 1).astype(np.int32)
+
+
 def tables() -> dict[str, tuple[str, NDArray[Any]]]:
     import numpy as np
 
     n = np.arange(WINDOW)
     hamming = np.round((0.54 - 0.46 * np.cos(2 * np.pi * n / (WINDOW - 1))) * 2**31)
-    angle = 2 * np.pi * np.arange(3 * WINDOW // 4) / WINDOW
-    turns = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 2**31
+    turn = turns()
+    passes = [turn[j * k * (WINDOW // (4 * m))] for m in (2, 8, 32, 128) for k in range(m) for j in (1, 2, 3)]
     weight, starts = mel_weights()
     return {
         "hamming": ("int32_t", np.minimum(hamming, 2**31 - 1).astype(np.int32)),
-        "turn": ("int32_t", np.clip(np.round(turns), -(2**31) + 1, 2**31 - 1).astype(np.int32).reshape(-1)),
+        "turn": ("int32_t", np.array(passes).reshape(-1)),
+        "half_turn": ("int32_t", turn[1 : POINTS // 2 + 1].reshape(-1)),
         "place": ("uint8_t", (np.argsort(order())[: POINTS // 2] // 2).astype(np.uint8)),
         "mel_weight": ("uint16_t", weight),
         "mel_start": ("uint16_t", starts),

@@ -59,30 +59,25 @@ static void load(void)
     }
 }
 
+/* Four passes of radix 4, each of which halves. The table has the three turns of every point in the order of use. */
 static void transform(void)
 {
+    const int32_t *pass = emulab_frontend_turn;
     for (int m = 2; m < POINTS; m *= 4) {
-        int stride = 2 * POINTS / (4 * m) * 2; /* in the table of 1024 turns, two words each */
         for (complex32 *group = work.spectrum; group < work.spectrum + POINTS; group += 4 * m) {
-            const int32_t *t1 = emulab_frontend_turn, *t2 = t1, *t3 = t1;
-            for (complex32 *p = group; p < group + m; p++) {
-                complex32 a = {p[0].re >> 1, p[0].im >> 1};
-                complex32 b = turn(p[m], t1), c = turn(p[2 * m], t2), d = turn(p[3 * m], t3);
-                complex32 ac = {a.re + c.re, a.im + c.im}, bd = {b.re + d.re, b.im + d.im};
-                complex32 a_c = {a.re - c.re, a.im - c.im}, b_d = {b.re - d.re, b.im - d.im};
-                p[0].re = ac.re + bd.re;
-                p[0].im = ac.im + bd.im;
-                p[2 * m].re = ac.re - bd.re;
-                p[2 * m].im = ac.im - bd.im;
-                p[m].re = a_c.re + b_d.im;
-                p[m].im = a_c.im - b_d.re;
-                p[3 * m].re = a_c.re - b_d.im;
-                p[3 * m].im = a_c.im + b_d.re;
-                t1 += stride;
-                t2 += 2 * stride;
-                t3 += 3 * stride;
+            const int32_t *by = pass;
+            for (complex32 *p = group; p < group + m; p++, by += 6) {
+                complex32 b = turn(p[m], by), d = turn(p[3 * m], by + 4);
+                complex32 bd = {b.re + d.re, b.im + d.im}, b_d = {b.re - d.re, b.im - d.im};
+                complex32 c = turn(p[2 * m], by + 2), a = {p[0].re >> 1, p[0].im >> 1};
+                complex32 ac = {a.re + c.re, a.im + c.im}, a_c = {a.re - c.re, a.im - c.im};
+                p[0] = (complex32){ac.re + bd.re, ac.im + bd.im};
+                p[2 * m] = (complex32){ac.re - bd.re, ac.im - bd.im};
+                p[m] = (complex32){a_c.re + b_d.im, a_c.im - b_d.re};
+                p[3 * m] = (complex32){a_c.re - b_d.im, a_c.im + b_d.re};
             }
         }
+        pass += 6 * m;
     }
 }
 
@@ -94,7 +89,7 @@ static inline uint64_t squared(int32_t re, int32_t im)
 /* From the transform of even and odd samples to the power of bins 1 to 511, in place: bins k and 512 - k at a time. */
 static void powers(void)
 {
-    const int32_t *by = emulab_frontend_turn + 2;
+    const int32_t *by = emulab_frontend_half_turn;
     for (int k = 1; k <= POINTS / 2; k++, by += 2) {
         complex32 p = work.spectrum[k], q = work.spectrum[POINTS - k];
         int32_t even_re = (p.re + q.re) >> 1, even_im = (p.im - q.im) >> 1;
