@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from emulab.probe import core as probe_core
-from emulab.probe.recipes import Recipe, arm_recipe, riscv_recipe
+from emulab.probe.recipes import Recipe
+from emulab.probe.riscv_recipes import riscv_recipe
+from emulab.probe.thumb_recipes import arm_recipe
 from emulab.timing import load_timing
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulab.probe.recipes import LOAD32, arm_recipe, riscv_recipe
+from emulab.probe.recipes import LOAD32
+from emulab.probe.riscv_recipes import riscv_recipe
+from emulab.probe.thumb_recipes import arm_recipe
 
 RAM = 0x20000000
 CODE = 0x08000000
