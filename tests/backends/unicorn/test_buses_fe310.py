@@ -1,0 +1,68 @@
+"""SPI and I2C of the FE310 on real firmware: the same sensor on both reads the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from emulab.backends.unicorn.machine import Machine
+from emulab.firmware.application import build_application
+from emulab.model.platform import load_platform
+
+SIGNAL = [{"axis": "x", "amplitude_g": 0.5, "frequency_hz": 20.0}]
+PARTS: dict[str, Any] = {
+    "first": {"part": "lis2dh12", "bus": "spi1", "select": "gpio0.9", "signal": SIGNAL},
+    "second": {"part": "lis2dh12", "bus": "i2c0", "address": 0x18, "signal": SIGNAL},
+}
+
+
+class Bench:
+    def __init__(self) -> None:
+        platform = load_platform("hifive1-revb").platform
+        platform = platform.model_copy(update={"board": platform.board.model_copy(update={"parts": PARTS})})
+        self.image = build_application([Path(__file__).with_name("buses_fe310.c")], platform).image
+        self.machine = Machine(platform, self.image)
+        self.machine.env.run(until=0.3)
+
+    def array(self, name: str, dtype: Any, count: int) -> np.ndarray:
+        address = self.image.symbols[name].address
+        return np.frombuffer(self.machine.peek(address, count * np.dtype(dtype).itemsize), dtype)
+
+    def word(self, name: str) -> int:
+        return int(self.array(name, np.uint32, 1)[0])
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.machine.close()
+
+
+def test_both_buses_reach_the_sensor(bench: Bench) -> None:
+    assert bench.word("done") == 1
+    assert (bench.word("identity_spi"), bench.word("identity_i2c")) == (0x33, 0x33)
+    assert (bench.word("nobody"), bench.word("refused")) == (1, 0)
+
+
+def test_bursts_are_the_sensors_signal(bench: Bench) -> None:
+    time = (np.arange(32) + 1) / 400
+    tones = np.stack([np.sin(40 * np.pi * time), np.cos(40 * np.pi * time)], 1)
+    for data in (bench.array("over_spi", np.uint8, 193)[1:], bench.array("over_i2c", np.uint8, 192)):
+        samples = data.tobytes()
+        counts = np.frombuffer(samples, "<i2").reshape(32, 3) >> 4
+        assert (counts[:, 2] == 1024).all()  # 1 g
+        fit, *_ = np.linalg.lstsq(tones, counts[:, 0] / 1024, rcond=None)
+        assert np.hypot(*fit) == pytest.approx(0.5, abs=2e-3)
+        assert np.abs(tones @ fit - counts[:, 0] / 1024).max() < 1.5 / 1024
+
+
+def test_a_byte_takes_its_time(bench: Bench) -> None:
+    """At least what the wire needs; at most a little more, for code that runs from the serial flash through its cache."""
+    wire_spi, wire_i2c = 193 * 8 / 4e6, (2 * 10 + 193 * 9 + 1) / 400e3
+    assert wire_spi <= bench.word("spi_ticks") / 16e6 < 1.6 * wire_spi
+    assert wire_i2c <= bench.word("i2c_ticks") / 16e6 < 1.2 * wire_i2c
