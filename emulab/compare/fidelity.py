@@ -170,7 +170,7 @@ def markdown(rows: list[Row]) -> str:
         "Written by `python -m emulab.compare.fidelity`. The images are those whose measured latency was published",
         "with MLPerf Tiny v1.1 to v1.3 (mlcommons/tiny_results), unmodified. Latency per inference; energy-mode images",
         "are timed by their GPIO timestamps. Timing parameters are physical, per core and SoC; none belongs to an",
-        "image or a model.",
+        "image or a model. What the images compute stands in [fidelity-outputs.md](fidelity-outputs.md).",
         "",
         "| image | platform | emulated ms | published ms | deviation |",
         "|---|---|---:|---:|---:|",
