@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from emulab.energy.cosim import FirmwareMeter
+from emulab.energy.cosim import Entry, FirmwareMeter, forward, steady_cycle
 from emulab.model.platform import load_platform
 
 
@@ -74,3 +74,55 @@ def test_events_of_one_block_may_come_out_of_order() -> None:
     machine.state("sleep", 1.0)
     machine.state("run", 1.0 - 1e-8)
     assert meter.charges(0.5)["core"] > 0
+
+
+def entries(steps: list[tuple[float, float]]) -> list[Entry]:
+    """Entries into deep sleep after each (time, charge)."""
+    time_s = charge = 0.0
+    found = [Entry(0.0, {("core", "sleep"): 0.0}, {"sleep": 0.0})]
+    for step_s, step_c in steps:
+        time_s, charge = time_s + step_s, charge + step_c
+        found.append(Entry(time_s, {("core", "sleep"): charge}, {"sleep": time_s}))
+    return found
+
+
+def test_the_shortest_cycle_is_found_unless_it_is_too_short() -> None:
+    alike = [(10.0, 1e-4)] * 5 + [(10.0, 3e-4)]
+    found = steady_cycle(entries(alike * 5))
+    assert found is not None and (found.sleeps, found.cycles) == (6, 4)
+    assert found.period_s == pytest.approx(60.0) and found.charge_c["core"] == pytest.approx(8e-4)
+    assert found.phase_s == pytest.approx({"sleep": 60.0})
+    before_the_message = entries(alike * 3 + [(10.0, 1e-4)] * 5)
+    short = steady_cycle(before_the_message)
+    assert short is not None and short.sleeps == 1  # four wakes in a row were alike
+    assert steady_cycle(before_the_message, least_s=60.0) is None
+    assert steady_cycle(entries(alike * 5), least_s=60.0) == found
+
+
+def test_wakes_that_meet_the_clock_a_cycle_later_are_alike_and_drift_is_not() -> None:
+    jittered = [step for i in range(8) for step in ((10.0 + 2.5e-7 * (i % 2), 1e-4), (0.024 + 2.5e-7 * (i % 2), 5e-6))]
+    found = steady_cycle(entries(jittered))
+    assert found is not None and found.sleeps == 2
+    drifting = [(10.0, 1e-4 * (1 + 1e-4 * i)) for i in range(40)]
+    assert steady_cycle(entries(drifting)) is None
+
+
+def test_charge_is_entered_under_the_phase_the_firmware_is_in() -> None:
+    platform = load_platform("nucleo-l4r5zi").platform
+    machine = Machine()
+    meter = FirmwareMeter(platform, machine)
+    run = meter.ledger.network.components["core"].current_a("run")
+
+    def until(time_s: float) -> None:
+        if time_s >= 10.0 and meter.ledger.time_s < 10.0:
+            meter.phase("capture", 1.0)
+            machine.state("deep-sleep", 2.0)
+            machine.state("run", 3.0)
+            meter.phase("awake", 4.0)
+            machine.state("deep-sleep", 5.0)
+
+    done = forward(until, meter, 10.0)
+    assert done.steady is None and done.executed_s == 10.0
+    assert done.phase_s == pytest.approx({"awake": 2.0, "capture": 3.0, "sleep": 5.0})
+    assert done.parts_c["core", "awake"] == pytest.approx(2 * run)
+    assert run * 2 < done.parts_c["core", "capture"] < run * 2.001
