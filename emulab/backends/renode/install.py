@@ -1,4 +1,4 @@
-"""Find Renode: ``--backend renode:PATH``, ``$RENODE``, renode-run, the PATH."""
+"""Find Renode: ``--renode PATH`` or ``--backend renode:PATH``, ``$RENODE``, the PATH, renode-run."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from emulab.errors import ToolError
 
 OLDEST = (1, 15)
-HOW_TO_INSTALL = "pip install renode-run && renode-run download"
+HOW_TO_INSTALL = "pip install git+https://github.com/antmicro/renode-run && renode-run download"  # its README
 _VERSION_LIMIT_S = 60.0
 
 
 def find(argument: str = "") -> list[str]:
     """Command that starts Renode. ToolError where there is none, or a named one does not exist."""
-    for given, origin in ((argument, "--backend renode:"), (os.environ.get("RENODE", ""), "$RENODE: ")):
+    for given, origin in ((argument, "--renode "), (os.environ.get("RENODE", ""), "$RENODE: ")):
         if given:
             command = shlex.split(given)
             if not Path(command[0]).is_file() and not shutil.which(command[0]):
