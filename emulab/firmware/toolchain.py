@@ -56,6 +56,11 @@ class CompileTarget:
     gnu_flags: tuple[str, ...]
 
     @property
+    def zig_link_flags(self) -> tuple[str, ...]:
+        """As ``zig_flags``, but a plain core: zig's runtime library cannot be built for one with parts taken away."""
+        return tuple(re.sub(r"=sifive_e31(-[mac])+", "=generic_rv32", flag) for flag in self.zig_flags)
+
+    @property
     def gnu_link_flags(self) -> tuple[str, ...]:
         """As ``gnu_flags``, but the architecture as libraries are sorted by: without Zicsr and Zifencei."""
         return tuple(flag.removesuffix("_zicsr_zifencei") for flag in self.gnu_flags)
@@ -104,12 +109,15 @@ def compile_target(core: Core) -> CompileTarget:
         extensions, *longer = core.isa.removeprefix("rv32i").split("_")
         abi = "ilp32f" if "f" in extensions and core.fpu != "none" else "ilp32"
         features = "".join(f"+{name}" for name in (*extensions, *longer))
+        if zig_cpu in ("", "generic_rv32"):
+            # Scheduled for no pipeline in particular, the loops of kernels spill a third of their registers.
+            zig_cpu = "sifive_e31" + "".join(f"-{name}" for name in "mac" if name not in extensions)
         return CompileTarget(
             arch="riscv",
             zig_flags=(
                 "-target",
                 "riscv32-freestanding",
-                f"-mcpu={zig_cpu or 'generic_rv32'}{features}+zicsr+zifencei",
+                f"-mcpu={zig_cpu}{features}+zicsr+zifencei",
                 f"-mabi={abi}",
                 "-mrelax",
             ),
@@ -297,7 +305,7 @@ class ZigToolchain:
         self, target: CompileTarget, objects: Sequence[Path], script: Path, output: Path, log: Path | None = None
     ) -> None:
         command = [
-            *target.zig_flags,
+            *target.zig_link_flags,
             # not -nostdlib: that would leave compiler-rt (64-bit division, soft float) out as well
             "-nostartfiles",
             "-Wl,--gc-sections",

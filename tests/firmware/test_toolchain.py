@@ -42,8 +42,9 @@ def core(isa: str, **more: object) -> Core:
         ),
         (core("armv8-m.main", fpu="single", dsp=True), "cortex_m33+fp_armv8d16sp+dsp", "-mfpu=fpv5-sp-d16"),
         (core("armv8-m.main"), "thumb-freestanding-eabi -mcpu=cortex_m33-dsp", "-mcpu=cortex-m33+nodsp"),
-        (core("rv32imac"), "riscv32-freestanding -mcpu=generic_rv32+m+a+c+zicsr", "-march=rv32imac_zicsr_zifencei"),
+        (core("rv32imac"), "riscv32-freestanding -mcpu=sifive_e31+m+a+c+zicsr", "-march=rv32imac_zicsr_zifencei"),
         (core("rv32imafc", fpu="single"), "-mabi=ilp32f", "-mabi=ilp32f"),
+        (core("rv32imc"), "-mcpu=sifive_e31-a+m+c+zicsr", "-march=rv32imc_zicsr_zifencei"),
         (core("rv32imac_zba_zbb_zbs"), "+m+a+c+zba+zbb+zbs+zicsr", "-march=rv32imac_zba_zbb_zbs_zicsr_zifencei"),
     ],
 )
