@@ -28,7 +28,8 @@ def window_activity(platform: Platform, window: WindowRecord | WindowProfile) ->
     """Counted events of a window under the names that ``per_activity`` prices; empty where nothing was counted.
 
     ``flash_line_fill`` is the misses of all flash buffers and caches; reads and writes are of data, by memory kind;
-    ``mac`` is multiply-accumulate instructions, counted where the window has layers with instruction classes.
+    ``mac`` is multiply-accumulate instructions, counted where the window has instruction classes, its own or those of
+    its layers (which are per inference).
     """
     profile = getattr(window, "profile", None)
     if profile is not None:
@@ -44,8 +45,13 @@ def window_activity(platform: Platform, window: WindowRecord | WindowProfile) ->
         return {}
     if not cycles:
         return {}
+    own: dict[str, int] = getattr(window, "instruction_classes", {})
     layers = [row.instruction_classes for row in getattr(window, "layers", []) if row.instruction_classes]
-    classes: dict[str, float] = {"mac": sum(row.get("mac", 0) for row in layers)} if layers else {}
+    classes: dict[str, float] = {}
+    if own:
+        classes["mac"] = own.get("mac", 0)
+    elif layers:
+        classes["mac"] = sum(row.get("mac", 0) for row in layers) * max(window.inferences, 1)
     return classes | {
         "cycle": cycles,
         "instruction": instructions,

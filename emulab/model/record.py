@@ -51,6 +51,9 @@ class WindowRecord(Schema):
     region_reads: dict[str, int] = {}
     region_writes: dict[str, int] = {}
     cache_misses: dict[str, int] = {}
+    instruction_classes: dict[str, int] = Field(
+        default={}, description="executed instructions per class (load, store, mac, ...) over the whole window"
+    )
     layers: list[LayerRow] = []
 
     @property

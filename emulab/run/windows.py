@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from emulab.model.scenario import Measure
     from emulab.probe.profile import Profile, WindowProfile
     from emulab.run.layers import LayerInfo
+
+    Classes = Callable[[Iterable[Profile]], dict[str, int]]
 
 INFERENCE_WINDOW = "inference"
 # From the timestamp that follows m-infer-start to the next one: the DUT's own window.
@@ -114,36 +116,47 @@ def performance_windows(
     """Records of the windows, with counts. *corrected*: the window before the measured ones held one inference."""
     profiles = [] if session.profiler is None else session.profiler.windows()
     inference = [w for w in profiles if w.name == INFERENCE_WINDOW]
+    classes = _classes(plan)
     records: list[WindowRecord] = []
     for window in found.windows:
         # The probe sees the trial windows too where there were some; the measured ones are the last.
         offset = len(inference) - len(found.windows) + window.index
         profiled = inference[offset] if 0 <= offset < len(inference) else None
-        record = _window_record(INFERENCE_WINDOW, window.index, window, profiled)
+        record = _window_record(INFERENCE_WINDOW, window.index, window, profiled, classes)
         if corrected and profiled is not None and len(inference) > len(found.windows):
-            record = _less_counts(record, inference[len(inference) - len(found.windows) - 1])
+            single = inference[len(inference) - len(found.windows) - 1]
+            record = _less_counts(record, _window_record(INFERENCE_WINDOW, 0, single, single, classes))
         if profiled is not None and not getattr(session, "timestamps_modelled", True):
             record = record.model_copy(update={"start_s": profiled.start_s, "stop_s": profiled.stop_s})
         if window.index == 0 and profiled is not None and profiled.profile is not None:
             layers = [w for w in profiles if w.name.startswith(LAYER_WINDOW) and _inside(w, profiled)]
-            record = record.model_copy(update={"layers": _layers(profiled.profile, layers, plan, window.inferences)})
+            rows = _layers(profiled.profile, layers, plan, window.inferences, classes)
+            record = record.model_copy(update={"layers": rows})
         records.append(record)
     for other in profiles:
         if other.name != INFERENCE_WINDOW and not other.name.startswith(LAYER_WINDOW):
-            records.append(_window_record(other.name, other.index, other, other))
+            records.append(_window_record(other.name, other.index, other, other, classes))
     return records, _window_metrics([r for r in records if r.name == INFERENCE_WINDOW])
 
 
-def _less_counts(record: WindowRecord, single: WindowProfile) -> WindowRecord:
-    """Cycles and instructions of the inferences alone, from a window of one and this one."""
-    if single.profile is None or record.cycles is None or record.instructions is None or record.inferences < 2:
+def _less_counts(record: WindowRecord, single: WindowRecord) -> WindowRecord:
+    """Counts of the inferences alone, from a window of one and this one."""
+    if record.cycles is None or single.cycles is None or record.inferences < 2:
         return record
     scale = record.inferences / (record.inferences - 1)
+
+    def alone(whole: int | None, one: int | None) -> int:
+        return round(((whole or 0) - (one or 0)) * scale)
+
     return record.model_copy(
         update={
-            "cycles": round((record.cycles - single.profile.cycles) * scale),
-            "instructions": round((record.instructions - single.profile.instructions) * scale),
-            "stall_cycles": round(((record.stall_cycles or 0) - single.profile.stall_cycles) * scale),
+            "cycles": alone(record.cycles, single.cycles),
+            "instructions": alone(record.instructions, single.instructions),
+            "stall_cycles": alone(record.stall_cycles, single.stall_cycles),
+            "instruction_classes": {
+                name: alone(number, single.instruction_classes.get(name))
+                for name, number in record.instruction_classes.items()
+            },
         }
     )
 
@@ -183,7 +196,9 @@ def _window_metrics(own: Sequence[WindowRecord]) -> dict[str, Quantity]:
     return metrics
 
 
-def _window_record(name: str, index: int, timed: Timed, profiled: WindowProfile | None) -> WindowRecord:
+def _window_record(
+    name: str, index: int, timed: Timed, profiled: WindowProfile | None, classes: Classes
+) -> WindowRecord:
     record = WindowRecord(
         name=name, index=index, start_s=timed.start_s, stop_s=timed.stop_s, inferences=timed.inferences
     )
@@ -198,18 +213,29 @@ def _window_record(name: str, index: int, timed: Timed, profiled: WindowProfile 
             "region_reads": {k: v.bytes_read for k, v in profile.regions.items()},
             "region_writes": {k: v.bytes_written for k, v in profile.regions.items()},
             "cache_misses": dict(profile.misses),
+            "instruction_classes": classes([profile]),
         }
     )
 
 
-def _layers(whole: Profile, layers: Sequence[WindowProfile], plan: Plan, inferences: int) -> list[LayerRow]:
-    """Rows of the per-layer table; without layer windows (a vendor's image with symbols) rows per function."""
-    from emulab.run.layers import InstructionClasses, SymbolMap, fold, layer_rows
+def _classes(plan: Plan) -> Classes:
+    """Counts executed instructions per class; of nothing where the image is not known."""
+    from emulab.run.layers import InstructionClasses
     from emulab.timing import load_timing
+
+    if plan.image is None:
+        return lambda profiles: {}
+    return InstructionClasses(load_timing(plan.build_platform), plan.image.read)
+
+
+def _layers(
+    whole: Profile, layers: Sequence[WindowProfile], plan: Plan, inferences: int, classes: Classes
+) -> list[LayerRow]:
+    """Rows of the per-layer table; without layer windows (a vendor's image with symbols) rows per function."""
+    from emulab.run.layers import SymbolMap, fold, layer_rows
 
     assert plan.image is not None, "what was profiled was given"
     if layers:
-        classes = InstructionClasses(load_timing(plan.build_platform), plan.image.read)
         return layer_rows(whole, layers, plan.layers, inferences, classes)
     symbols = [(s.name, s.address, s.size) for s in plan.image.all_symbols if s.kind == "function"]
     return fold(whole, SymbolMap(symbols), inferences) if symbols else []
