@@ -82,6 +82,7 @@ def load_library(path: Path) -> Any:
         "em_probe_add_block": (ctypes.c_int, [p, p, p, p, p]),
         "em_probe_mark": (None, [p, _U32, _U32, _U32]),
         "em_probe_enter": (_U32, [p, _U32, _U32]),
+        "em_probe_access": (None, [p, _U32, _U32, _U32, ctypes.c_int]),
         "em_probe_time": (_U64, [p, _U32, ctypes.c_int]),
         "em_probe_pc": (_U32, [p]),
         "em_probe_break": (None, [p, _U32]),

@@ -183,6 +183,16 @@ class Pair:
             for i in range(8):
                 self.registers[i] += step
 
+    def access(self) -> None:
+        """Accesses the engine saw itself, as QEMU does: neighbours in one of the memories."""
+        rng = self.rng
+        base = rng.choice((FLASH, RAM, OTHER)) + 4 * rng.randrange(0x7F0)
+        for number in range(rng.randint(1, 6)):
+            address, size = base + rng.choice((0, 4, 4 * number, 2, 33)), rng.choice((1, 2, 4))
+            pc, write = FLASH + rng.choice((4, 64)) * number, rng.random() < 0.3
+            for probe in self.probes:
+                probe.library.em_probe_access(probe.handle, pc, address, size, write)
+
     def disturb(self) -> None:
         """What happens between blocks: an exception, a flash or cache setting, a block left within."""
         rng = self.rng
@@ -216,6 +226,8 @@ def compare(words: list[int], seed: int, rounds: int = 250) -> int:
             pair.run(pair.blocks[start : start + length], rng.choice((1, 1, 1, 2, 20)), rng.choice((0, 4, 4, 64)))
             if rng.random() < 0.5:
                 pair.disturb()
+            if rng.random() < 0.5:
+                pair.access()
             pair.check(f"seed {seed}, turn {turn}")
         return int(pair.probes[0].face.stall_q8)
     finally:

@@ -105,7 +105,13 @@ void em_probe_access(em_probe *face, uint32_t pc, uint32_t address, uint32_t siz
     }
     em_count_access(&face->region[r->counter], size, write);
     if (r->tracked) {
-        uint64_t stall_q8 = (uint64_t)em_data(face->memory, pc, address, size, write) << 8;
+        em_memsim *m = face->memory;
+        uint32_t stall = EM_NOT_QUICK;
+        if (r->quick && !p->plain) stall = em_quick_data(m, r->route, m->accesses * m->step_q8, pc, address, size, write);
+        if (stall != EM_NOT_QUICK) m->accesses++;
+        else stall = em_data(m, pc, address, size, write);
+        if (!stall) return;
+        uint64_t stall_q8 = (uint64_t)stall << 8;
         face->cycles_q8 += stall_q8;
         face->stall_q8 += stall_q8;
         if (face->current != EM_NO_BLOCK) face->stalls_q8[face->current] += stall_q8;
