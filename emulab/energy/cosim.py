@@ -165,8 +165,14 @@ class FirmwarePhases:
             for end in ("begin", "end"):
                 symbol = f"emulab_marker_{name}.{end}"
                 if symbol not in machine.image.symbols:
+                    marked = [
+                        s[14:-6]
+                        for s in machine.image.symbols
+                        if s.startswith("emulab_marker_") and s.endswith(".begin")
+                    ]
                     raise InputError(
-                        f"{machine.image.path}: no marker {name}.{end}; EMULAB_WINDOW_{end.upper()}({name})?"
+                        f"application.windows: the firmware has no EMULAB_WINDOW_{end.upper()}({name}); "
+                        f"windows it marks: {', '.join(sorted(marked)) or 'none'}"
                     )
                 address = machine.image.resolve(symbol)
                 self._edges[address] = name, end == "begin"

@@ -25,7 +25,7 @@ from emulab.firmware.toolchain import CompileJob, LinkOverflow, compile_all, com
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
-DRIVERS = {"stm32l4": "stm32l4", "fe310": "fe310"}
+DRIVERS = {"stm32l4": "stm32l4", "fe310": "fe310", "nrf52840": "nrf52840"}
 """SoC name prefix -> folder of ``runtime/drivers``."""
 
 STACK_BYTES = 4096

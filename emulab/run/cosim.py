@@ -46,6 +46,8 @@ def platform_with_parts(loaded: LoadedScenario, platform: Platform) -> Platform:
     """*platform* with the application's parts on its buses."""
     application = _application(loaded)
     buses = [name for name in platform.soc.peripherals if re.match(BUSES, name)]
+    for spec in platform.soc.peripherals.values():
+        buses += [spec.parameters[key] for key in ("spi", "i2c") if key in spec.parameters]
     for name, entry in application.parts.items():
         bus = entry.get("bus")
         if bus not in buses:
@@ -142,7 +144,7 @@ def cosimulate(
         if not phases.counts[application.windows[0]]:
             raise ToolError(
                 f"application: window {application.windows[0]!r} never ended in {application.duration_s:g} s; the firmware "
-                f"is at {machine.where(machine.engine.pc)} and {machine.waits_for()}"
+                f"is at {machine.where(machine.engine.pc)}, {'asleep' if machine.asleep else 'running'}"
             )
         data = _told(machine, meter, phases, done, application, firmware)
     finally:

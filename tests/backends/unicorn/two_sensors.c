@@ -1,4 +1,4 @@
-/* SPI and I2C of the FE310 through emulab's own drivers: one accelerometer on each, polled. */
+/* SPI and I2C through emulab's own drivers, one accelerometer on each: the same on any board. */
 #include "emulab_drivers.h"
 #include "port.h"
 
@@ -7,9 +7,9 @@ uint8_t over_spi[193], over_i2c[192];
 
 static void spi(uint8_t *out, uint8_t *in, uint32_t n)
 {
-    emulab_pin_write(0, 9, 0);
+    emulab_pin_write('0', 9, 0);
     emulab_spi_transfer(out, in, n);
-    emulab_pin_write(0, 9, 1);
+    emulab_pin_write('0', 9, 1);
 }
 
 static void put(uint8_t where, uint8_t value)
@@ -23,7 +23,7 @@ _Noreturn void emulab_main(void)
 {
     static uint8_t out[193];
     uint8_t where = 0x0F, byte = 0;
-    emulab_pin_output(0, 9, 1);
+    emulab_pin_output('0', 9, 1);
     emulab_spi_init();
     emulab_i2c_init();
     out[0] = 0x80 | 0x0F;
