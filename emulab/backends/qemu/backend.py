@@ -144,6 +144,7 @@ def _open(
         edges=edges,
         markers=frozenset(tracker.markers),
         icount_shift=icount_shift(machine, mapping),
+        uart_fifo=machines.uart_fifo(machine),
         uart_delays=machines.uart_delays(machine, qemu.version),
         count_memory=options.profile,
         memsim=memsim,

@@ -20,12 +20,14 @@ class UartLayout:
     poll: int
     delayed_from: tuple[int, int] | None = None
     """QEMU version from which its model sends bytes later than they are stored"""
+    fifo: int = 1
+    """bytes that its model has room for from reset on"""
 
 
 # Source: the reference manual of each UART.
 UARTS = {
     "cmsdk-uart": UartLayout(0x00, 0x00, 0x04),  # Arm DDI 0479 4.3: DATA, STATE
-    "sifive-uart": UartLayout(0x00, 0x04, 0x04, (9, 2)),  # FE310-G002 manual 18: txdata, rxdata
+    "sifive-uart": UartLayout(0x00, 0x04, 0x04, (9, 2), fifo=8),  # FE310-G002 manual 18: txdata, rxdata
     "ns16550": UartLayout(0x00, 0x00, 0x05),  # THR, RBR, LSR
     "nrf-uart": UartLayout(0x51C, 0x518, 0x108),  # nRF51 RM 29: TXD, RXD, EVENTS_RXDRDY
     "stm32-usart-v1": UartLayout(0x04, 0x04, 0x00),  # ST RM0090 30.6: DR, SR
@@ -73,6 +75,11 @@ def uart_of(platform: Platform) -> list[tuple[int, int, int]]:
         if 0 <= offset < alias["size_bytes"]:
             bases.append(alias["base"] + offset)
     return [(b + layout.store, b + layout.load, b + layout.poll) for b in dict.fromkeys(bases)]
+
+
+def uart_fifo(platform: Platform) -> int:
+    """Bytes of input that QEMU's model of the platform's console takes at once."""
+    return UARTS[platform.soc.peripherals[platform.board.console.peripheral].type].fifo
 
 
 def uart_delays(platform: Platform, version: tuple[int, ...]) -> bool:

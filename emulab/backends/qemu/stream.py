@@ -144,6 +144,8 @@ class PluginConfiguration:
     """ids of edges whose address is stored to instead"""
     icount_shift: int = 0
     """an instruction takes 2^N ns of QEMU's time"""
+    uart_fifo: int = 1
+    """bytes of input that the console's model takes at once"""
     uart_delays: bool = False
     """whether the UART sends later than it is stored to"""
     count_memory: bool = True
@@ -160,7 +162,7 @@ class PluginConfiguration:
 
     def text(self) -> str:
         lines = [f"uart_delays {int(self.uart_delays)}", f"count_memory {int(self.count_memory)}"]
-        lines.append(f"shift {self.icount_shift}")
+        lines += [f"shift {self.icount_shift}", f"fifo {self.uart_fifo}"]
         lines += [f"memory {word:x}" for word in self.memsim]
         if self.memsim:
             lines.append(f"simulate {int(self.memories_cost)}")

@@ -91,18 +91,24 @@ static uint32_t chunk_left;          /* bytes of the chunk that is being handed 
 static uint32_t delivered, consumed; /* bytes put on the line, bytes the firmware has read */
 static uint32_t late_chunks, chunks_opened;
 static int free_run, sleeping, polls;
+static int own_sleep; /* the sleep under way is the firmware's own, not one until the host speaks */
 static uint32_t price[4];
 static int priced;
 
-/* Put the next byte on the line and wait until QEMU's main loop has taken it: it gives the byte to the UART before it lets
+static uint32_t fifo = 1; /* bytes the UART's model takes at once */
+
+void link_fifo(uint32_t bytes) { fifo = bytes ? bytes : 1; }
+
+/* Put the next bytes on the line and wait until QEMU's main loop has taken it: it gives them to the UART before it lets
  * the vCPU touch a device again. A main loop that sleeps does not notice that the firmware has switched the receiver on; an
  * empty line for the monitor makes it look again, and one more where it looked too early. */
 static void deliver(void) {
-    uint8_t byte = queue[queue_head++];
+    size_t size = chunk_left < fifo ? chunk_left : fifo;
+    const uint8_t *bytes = queue + queue_head;
     uint64_t start = now_ns(), wake_at = start + WAKE_NS;
     int left = 1;
-    chunk_left--, delivered++, polls = 0;
-    if (write(input_fd, &byte, 1) != 1) return;
+    queue_head += size, chunk_left -= (uint32_t)size, delivered += (uint32_t)size, polls = 0;
+    if (write(input_fd, bytes, size) != (ssize_t)size) return;
     while (!ioctl(input_fd, FIONREAD, &left) && left > 0) {
         uint64_t now = now_ns();
         if (now - start > TAKE_NS) return;
@@ -168,6 +174,7 @@ void input_sleeps(void (*counts)(void)) {
     pthread_mutex_lock(&input);
     if (delivered == consumed) wait_for_input(counts);
     sleeping = 1;
+    own_sleep = delivered == consumed;
     pthread_mutex_unlock(&input);
 }
 
@@ -176,16 +183,18 @@ int input_loaded(void) {
     int taken = consumed != delivered;
     if (taken) {
         consumed++, polls = 0;
-        if (chunk_left) deliver();
+        if (chunk_left && consumed == delivered) deliver();
     }
     pthread_mutex_unlock(&input);
     return taken;
 }
 
-void input_wakes(void) {
+int input_wakes(void) {
     pthread_mutex_lock(&input);
+    int own = own_sleep;
     sleeping = 0;
     pthread_mutex_unlock(&input);
+    return own;
 }
 
 uint32_t input_late(void) { return late_chunks; }
@@ -252,7 +261,10 @@ static void enqueue(uint32_t size) {
     memcpy(queue + queue_tail, &size, sizeof size);
     memcpy(queue + queue_tail + sizeof size, chunk, size);
     queue_tail += size + sizeof size;
-    if (sleeping && ready()) deliver();
+    if (sleeping && ready()) {
+        own_sleep = 0;
+        deliver();
+    }
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&input);
     free(chunk);

@@ -26,6 +26,8 @@ enum { DATA = 1, RUN, HOLD, QUERY, PRICE };         /* commands */
 /* Opens the console's input line, the monitor's and the console's log, starts the thread that listens to the host. 0, or -1
  * with a line on stderr. */
 int link_open(int events_fd, int control_fd, const char *input_path, const char *wake_path, const char *log_path);
+/* How many bytes of input the UART's model takes at once, 1 unless told. */
+void link_fifo(uint32_t bytes);
 /* What tells the time: packets written to clock_fd come out of sink_fd, and stand in the dump with their virtual time. */
 void link_clock(int clock_fd, int sink_fd, const char *dump_path);
 
@@ -46,7 +48,8 @@ int output_pending(void);
 void input_polled(void (*counts)(void));
 int input_loaded(void);
 void input_sleeps(void (*counts)(void));
-void input_wakes(void);
+/* It woke up: whether it slept by itself; 0 where it slept until the host spoke, or input was there already. */
+int input_wakes(void);
 /* QEMU's virtual time in ns (to 1 us), as of the last time the vCPU went to sleep; 0 where it cannot be told. */
 uint64_t virtual_ns(void);
 /* Chunks that were handed over without waiting for a poll, because the firmware never polled. */

@@ -102,7 +102,7 @@ static struct {
     uint32_t base, size, counter;
 } memories[MAX_MEMORIES];
 static unsigned memory_count;
-static uint64_t idle_ns;
+static uint64_t idle_ns, unheeded_ns; /* asleep by itself; until the host spoke, which is not the firmware's time */
 static unsigned shift; /* an instruction takes 2^shift ns of QEMU's time */
 static uint32_t idles;
 
@@ -259,10 +259,10 @@ static void enter(block *b) {
 
 /* The first block after a sleep. QEMU's time is that of the instructions executed, and what was slept. */
 static void wake(void) {
-    input_wakes();
+    int own = input_wakes();
     settle();
-    uint64_t now = virtual_ns(), ran = probe->instructions << shift;
-    if (now > ran + idle_ns) idle_ns = now - ran;
+    uint64_t now = virtual_ns(), told = (probe->instructions << shift) + idle_ns + unheeded_ns;
+    if (now > told) *(own ? &idle_ns : &unheeded_ns) += now - told;
     idles++;
     asleep = 0;
 }
@@ -548,6 +548,8 @@ static int configure(const char *line) {
         uart_delays = a;
     } else if (sscanf(line, "count_memory %u", &a) == 1) {
         count_memory = a;
+    } else if (sscanf(line, "fifo %u", &a) == 1) {
+        link_fifo(a);
     } else if (sscanf(line, "shift %u", &a) == 1) {
         shift = a;
     } else if (sscanf(line, "moved %x %x %x", &a, &b, &c) == 3 && moved_count < sizeof moved / sizeof *moved) {
