@@ -82,3 +82,19 @@ def test_activity_recognition() -> None:
 @pytest.mark.parametrize("name", MACHINES)
 def test_keyword_spotting(name: str) -> None:
     compare(name, kws, "kws01")
+
+
+def test_firmware_that_sleeps_for_its_input_repeats() -> None:
+    """Until the host speaks no time of the firmware passes, in every version of QEMU."""
+    needs_machine(load_platform("hifive1-revb").platform)
+    platform, firmware = firmware_for("hifive1-revb", har(), "har01")
+
+    def run() -> tuple[list[float], float]:
+        with load_backend("qemu").open(platform, firmware.image, SessionOptions()) as session:
+            client = DutClient(session.console, session.clock, limit_s=60)
+            client.sync()
+            client.load(random.Random(0).randbytes(firmware.input_bytes))
+            client.infer(1, 0)
+            return client.results(), session.clock.now_s()
+
+    assert run() == run()
