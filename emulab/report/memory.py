@@ -31,18 +31,22 @@ def details(result: Result) -> dict[str, Any]:
 
 
 def fits(result: Result) -> str:
-    """``flash 3 %, RAM 2 %`` of what the platform has, stack included; ``no`` for a model that does not fit."""
+    """``flash 3 %, RAM 2 %`` of what the platform has, stack included; ``no`` for a model that does not fit.
+
+    A machine that stands in for a board may hold what the board cannot: ``no: flash 3 %, RAM 120 %``.
+    """
     if "does not fit" in result.message:
         return "no"
     found = details(result)
-    parts = []
+    shares = {}
     flash, limit = found.get("flash_bytes"), found.get("flash_limit_bytes")
     if flash and limit:
-        parts.append(f"flash {_whole(flash / limit)}")
+        shares["flash"] = flash / limit
     ram, limit = found.get("ram_bytes"), found.get("ram_limit_bytes")
     if ram and limit:
-        parts.append(f"RAM {_whole((ram + (found.get('stack_reserved_bytes') or 0)) / limit)}")
-    return ", ".join(parts)
+        shares["RAM"] = (ram + (found.get("stack_reserved_bytes") or 0)) / limit
+    told = ", ".join(f"{name} {_whole(part)}" for name, part in shares.items())
+    return f"no: {told}" if any(part > 1 for part in shares.values()) else told
 
 
 def _whole(value: float) -> str:

@@ -45,7 +45,7 @@ def print_record(record: RunRecord, console: Console) -> None:
         table.add_row(title(metric), *cells)
     told = [memory.fits(result) for result in record.results]
     if any(told):
-        table.add_row("fits", *("[red]no[/]" if text == "no" else text for text in told))
+        table.add_row("fits", *(f"[red]{text}[/]" if text.startswith("no") else text for text in told))
     console.print(table)
     for line in [*between.lines(record), *golden.lines(record)]:
         console.print(escape(line))

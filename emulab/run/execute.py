@@ -147,7 +147,7 @@ def _measurement(
     details = dict(result.details)
     model = inputs.model
     outputs = result.details.get("outputs", {})
-    sizes, memory_details = memory(built.image, built.firmware, build_platform, details.get("session", {}))
+    sizes, memory_details = memory(built.image, built.firmware, platform, details.get("session", {}))
     metrics.update(sizes)
     if memory_details:
         details["memory"] = memory_details

@@ -19,6 +19,7 @@ def memory(
 ) -> tuple[dict[str, Quantity], dict[str, Any]]:
     """Metrics, and ``details["memory"]``: of our own firmware as linked, of a given image what its file shows.
 
+    *platform* is the board that was asked for, whose limits count even where another machine stood in for it.
     *session* is what the backend says of the session (``stack_bytes``, painted). Sizes in bytes.
     """
     if image is None:
@@ -80,6 +81,8 @@ def _limits(platform: Platform) -> tuple[int, int]:
     """Flash and RAM that the linker may use on the platform: what a model has to fit into."""
     from emulab.firmware.board import firmware_spec, memory_regions
 
+    if not platform.board.firmware:  # never linked for: what the board has in all
+        return platform.flash_bytes, platform.ram_bytes
     flash, ram = memory_regions(platform, firmware_spec(platform))
     return flash.size_bytes, ram.size_bytes
 

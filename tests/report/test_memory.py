@@ -118,3 +118,12 @@ def test_an_image_without_layers_has_its_totals() -> None:
     assert memory.wall(given) == (
         "the core waits 25 % of its 1,000 cycles: 15 % for instructions, 10 % for data; 3.0 KB moved"
     )
+
+
+def test_a_stand_in_may_hold_what_the_board_cannot() -> None:
+    """The asked board's limits count: what is over them is told with by how much."""
+    found = {"flash_bytes": 30, "flash_limit_bytes": 100, "ram_bytes": 110, "stack_reserved_bytes": 10}
+    over = Result(platform="p", backend="qemu", status="passed", details={"memory": {**found, "ram_limit_bytes": 100}})
+    assert memory.fits(over) == "no: flash 30 %, RAM 120 %"
+    under = over.model_copy(update={"details": {"memory": {**found, "ram_limit_bytes": 240}}})
+    assert memory.fits(under) == "flash 30 %, RAM 50 %"
