@@ -14,7 +14,7 @@ import csv
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -219,9 +219,28 @@ def image_arguments(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument("-o", "--output", type=Path, default=None, help="file to write, e.g. docs/fidelity.md")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def emit(text: str, output: Path | None) -> None:
+    """Write *text* to *output*, or print it."""
     from emulab.model.record import write_text
 
+    if output:
+        write_text(output, text)
+    else:
+        print(text, end="")
+
+
+def exit_code(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """What *run* returns; an error is one line on standard error and its exit code."""
+    try:
+        return run(arguments)
+    except EmulabError as error:
+        print(f"emulab: error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.firmware is None:
+        raise InputError("--firmware or EMULAB_FIRMWARE should name the folder of images")
     inputs = read_inputs(arguments.input)
     rows: list[Row] = []
     for entry, file in present(read_index(arguments.index), arguments.firmware):
@@ -235,11 +254,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows.append(row)
     if not rows:
         raise InputError(f"{arguments.firmware}: none of the images of {arguments.index} with an input is here")
-    text = markdown(rows)
-    if arguments.output:
-        write_text(arguments.output, text)
-    else:
-        print(text, end="")
+    emit(markdown(rows), arguments.output)
     return 0 if all(r.latency_s is not None for r in rows) else 3
 
 
@@ -247,14 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m emulab.compare.fidelity", description=__doc__.split("\n", 1)[0])
     image_arguments(parser, required=True)
     parser.add_argument("--only", default="", help="only images whose name contains this")
-    arguments = parser.parse_args(argv)
-    try:
-        if arguments.firmware is None:
-            raise InputError("--firmware or EMULAB_FIRMWARE should name the folder of images")
-        return run(arguments)
-    except EmulabError as error:
-        print(f"emulab: error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code(run, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

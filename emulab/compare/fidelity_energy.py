@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from emulab.errors import EmulabError, InputError
+from emulab.errors import InputError
 
 PLATFORMS = {"U575": "nucleo-u575zi-q", "L4R5": "nucleo-l4r5zi"}
 """Part of the board's name -> platform whose power file prices the activity."""
@@ -214,8 +214,7 @@ def emulate(
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from emulab.compare.fidelity import read_inputs
-    from emulab.model.record import write_text
+    from emulab.compare.fidelity import emit, read_inputs
 
     found = read_published(arguments.published, [parse_filter(text) for text in arguments.without])
     if not found:
@@ -223,16 +222,12 @@ def run(arguments: argparse.Namespace) -> int:
     emulated: dict[tuple[str, str], dict[str, tuple[float, float]]] = {}
     if arguments.index is not None and arguments.firmware is not None:
         emulated = emulate(arguments.index, arguments.firmware, read_inputs(arguments.input), found)
-    text = markdown(from_measured(found), from_emulated(found, emulated))
-    if arguments.output:
-        write_text(arguments.output, text)
-    else:
-        print(text, end="")
+    emit(markdown(from_measured(found), from_emulated(found, emulated)), arguments.output)
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    from emulab.compare.fidelity import image_arguments
+    from emulab.compare.fidelity import exit_code, image_arguments
 
     parser = argparse.ArgumentParser(
         prog="python -m emulab.compare.fidelity_energy", description=__doc__.split("\n", 1)[0]
@@ -242,12 +237,7 @@ def main(argv: list[str] | None = None) -> int:
         "--without", action="append", default=[], metavar="COLUMN=PATTERN,...", help="rows to leave out"
     )
     image_arguments(parser, required=False)
-    arguments = parser.parse_args(argv)
-    try:
-        return run(arguments)
-    except EmulabError as error:
-        print(f"emulab: error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code(run, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

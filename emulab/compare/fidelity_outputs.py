@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulab.compare.fidelity import BOARDS, present, read_index
-from emulab.errors import EmulabError, InputError
+from emulab.compare.fidelity import BOARDS, emit, exit_code, present, read_index
+from emulab.errors import InputError
 
 if TYPE_CHECKING:
     from emulab.firmware.image import Image
@@ -194,8 +194,9 @@ def markdown(rows: Sequence[Comparison]) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    from emulab.model.record import write_text
-
+    if options.firmware is None:
+        raise InputError("--firmware or EMULAB_FIRMWARE should name the folder of images")
+    options.firmware = Path(options.firmware)
     recordings = [read_recording(file) for file in sorted(options.recorded.glob("*.csv"))]
     if not recordings:
         raise InputError(f"--recorded {options.recorded}: expected CSV files ROUND_SUBMITTER_SYSTEM_MODEL.csv")
@@ -209,11 +210,7 @@ def run(options: argparse.Namespace) -> int:
         rows.append(row)
     if not rows:
         raise InputError(f"{options.inputs}: none of the recorded inputs, or {options.firmware}: none of the images")
-    text = markdown(rows)
-    if options.output:
-        write_text(options.output, text)
-    else:
-        print(text, end="")
+    emit(markdown(rows), options.output)
     return 0
 
 
@@ -234,15 +231,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--only", default="", help="only images whose name contains this")
     parser.add_argument("-o", "--output", type=Path, default=None, help="file to write, e.g. docs/fidelity-outputs.md")
-    options = parser.parse_args(argv)
-    try:
-        if options.firmware is None:
-            raise InputError("--firmware or EMULAB_FIRMWARE should name the folder of images")
-        options.firmware = Path(options.firmware)
-        return run(options)
-    except EmulabError as error:
-        print(f"emulab: error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code(run, parser.parse_args(argv))
 
 
 if __name__ == "__main__":

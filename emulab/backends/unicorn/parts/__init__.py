@@ -88,6 +88,27 @@ def make_spi_devices(machine: Machine, bus: str) -> dict[str, SpiDevice]:
     return devices
 
 
+class SpiSlaves:
+    """The board's parts on one SPI; ``selected`` is the one whose chip-select pin firmware holds low."""
+
+    def __init__(self, machine: Machine, bus: str) -> None:
+        self.by_pin = make_spi_devices(machine, bus)
+        self.selected: SpiDevice | None = None
+        if self.by_pin:
+            machine.pin_listeners.append(self._pin)
+
+    def _pin(self, pin: str, _time_s: float, level: bool) -> None:
+        device = self.by_pin.get(pin.upper())
+        if device is None:
+            return
+        if not level:
+            self.selected = device
+            device.select()
+        elif self.selected is device:
+            device.deselect()
+            self.selected = None
+
+
 def make_i2c_devices(machine: Machine, bus: str) -> dict[int, I2cDevice]:
     """Devices of the board's parts on *bus*, by 7-bit address."""
     devices: dict[int, I2cDevice] = {}

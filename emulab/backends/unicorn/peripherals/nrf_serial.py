@@ -15,7 +15,7 @@ from emulab.backends.unicorn.peripherals.nrf import NrfPeripheral
 
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Event, Machine
-    from emulab.backends.unicorn.parts import I2cDevice, SpiDevice
+    from emulab.backends.unicorn.parts import I2cDevice
     from emulab.model.soc import Peripheral as Spec
 
 TWIM, SPIM = 6, 7
@@ -43,31 +43,16 @@ class NrfSerial(NrfPeripheral):
 
     def __init__(self, machine: Machine, name: str, spec: Spec) -> None:
         super().__init__(machine, name, spec)
-        self._spi: dict[str, SpiDevice] = {}
         self._i2c: dict[int, I2cDevice] = {}
-        self._selected: SpiDevice | None = None
         self._target: I2cDevice | None = None
         self._due: Event | None = None
 
     def start(self) -> None:
         """Put the board's parts on both buses."""
-        from emulab.backends.unicorn.parts import make_i2c_devices, make_spi_devices
+        from emulab.backends.unicorn.parts import SpiSlaves, make_i2c_devices
 
-        self._spi = make_spi_devices(self.machine, self.parameters.get("spi", ""))
+        self._slaves = SpiSlaves(self.machine, self.parameters.get("spi", ""))
         self._i2c = make_i2c_devices(self.machine, self.parameters.get("i2c", ""))
-        if self._spi:
-            self.machine.pin_listeners.append(self._pin)
-
-    def _pin(self, pin: str, _time_s: float, level: bool) -> None:
-        device = self._spi.get(pin.upper())
-        if device is None:
-            return
-        if not level:
-            self._selected = device
-            device.select()
-        elif self._selected is device:
-            device.deselect()
-            self._selected = None
 
     def bit_time_s(self) -> float:
         """FREQUENCY is the share of 16 MHz, as a fraction of 2^32."""
@@ -99,7 +84,7 @@ class NrfSerial(NrfPeripheral):
     def _exchanged(self, count: int) -> None:
         sent, got = self.value["TXDMAXCNT"] & 0xFFFF, self.value["RXDMAXCNT"] & 0xFFFF
         out = self._memory("TXD", sent) + bytes([self.value["ORC"] & 0xFF]) * (count - sent)
-        device = self._selected
+        device = self._slaves.selected
         answer = bytes(device.exchange(byte, 8) & 0xFF for byte in out) if device is not None else b"\xff" * count
         if got:
             self.machine.poke(self.value["RXDPTR"], answer[:got])

@@ -42,28 +42,13 @@ class SifiveSpi(RegisterFile):
         self._tx: deque[int] = deque()
         self._rx: deque[int] = deque()
         self._busy = False
-        self._devices: dict[str, SpiDevice] = {}
-        self._by_pin: SpiDevice | None = None
         self._held: SpiDevice | None = None
 
     def start(self) -> None:
         """Put the board's parts of this bus on it."""
-        from emulab.backends.unicorn.parts import make_spi_devices
+        from emulab.backends.unicorn.parts import SpiSlaves
 
-        self._devices = make_spi_devices(self.machine, self.name)
-        if self._devices:
-            self.machine.pin_listeners.append(self._pin)
-
-    def _pin(self, pin: str, _time_s: float, level: bool) -> None:
-        device = self._devices.get(pin.upper())
-        if device is None:
-            return
-        if not level:
-            self._by_pin = device
-            device.select()
-        elif self._by_pin is device:
-            device.deselect()
-            self._by_pin = None
+        self._slaves = SpiSlaves(self.machine, self.name)
 
     def frame_time_s(self) -> float:
         """Time of one frame: its bits at the bus clock / 2 (SCKDIV + 1)."""
@@ -75,7 +60,7 @@ class SifiveSpi(RegisterFile):
             return
         self._busy = True
         if self.value["CSMODE"] != OFF and self._held is None:
-            self._held = self._devices.get(f"CS{self.value['CSID']}")
+            self._held = self._slaves.by_pin.get(f"CS{self.value['CSID']}")
             if self._held is not None:
                 self._held.select()
         self.after(self.frame_time_s(), self._end)
@@ -83,7 +68,7 @@ class SifiveSpi(RegisterFile):
     def _end(self) -> None:
         self._busy = False
         sent = self._tx.popleft()
-        device = self._held or self._by_pin
+        device = self._held or self._slaves.selected
         bits = self.value["FMT"] >> 16 & 0xF
         answer = device.exchange(sent, bits) if device is not None else (1 << bits) - 1
         if not self.value["FMT"] & DIRECTION:

@@ -14,7 +14,6 @@ from emulab.backends.unicorn.peripherals.base import RegisterFile, register
 
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Machine
-    from emulab.backends.unicorn.parts import SpiDevice
     from emulab.model.soc import Peripheral as Spec
 
 MSTR, SPE, RXONLY, BIDIMODE = 1 << 2, 1 << 6, 1 << 10, 1 << 15
@@ -41,27 +40,12 @@ class Spi(RegisterFile):
         self._rx: deque[int] = deque()
         self._busy = False
         self._overrun = False
-        self._selected: SpiDevice | None = None
-        self._devices: dict[str, SpiDevice] = {}
 
     def start(self) -> None:
         """Put the board's parts of this bus on it."""
-        from emulab.backends.unicorn.parts import make_spi_devices
+        from emulab.backends.unicorn.parts import SpiSlaves
 
-        self._devices = make_spi_devices(self.machine, self.name)
-        if self._devices:
-            self.machine.pin_listeners.append(self._pin)
-
-    def _pin(self, pin: str, _time_s: float, level: bool) -> None:
-        device = self._devices.get(pin.upper())
-        if device is None:
-            return
-        if not level:
-            self._selected = device
-            device.select()
-        elif self._selected is device:
-            device.deselect()
-            self._selected = None
+        self._slaves = SpiSlaves(self.machine, self.name)
 
     # -- frames ---------------------------------------------------------------------------------------------
 
@@ -93,8 +77,8 @@ class Spi(RegisterFile):
             return
         sent = self._tx.popleft()
         answer = (1 << self.frame_bits) - 1
-        if self._selected is not None:
-            answer = self._selected.exchange(sent, self.frame_bits)
+        if self._slaves.selected is not None:
+            answer = self._slaves.selected.exchange(sent, self.frame_bits)
         if (len(self._rx) + 1) * self._frame_bytes > FIFO_BYTES:
             self._overrun = True
             self.note("receive FIFO overrun: the firmware did not read a frame before the FIFO was full")
@@ -134,7 +118,7 @@ class Spi(RegisterFile):
             return
         sending, receiving, sender, receiver = found
         sent = self.machine.peek(sending[1], count)
-        device = self._selected
+        device = self._slaves.selected
         got = bytes(device.exchange(byte, 8) & 0xFF for byte in sent) if device else b"\xff" * count
         self.machine.poke(receiving[1], got)
         sender.advance(sending[0], count)
