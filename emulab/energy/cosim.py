@@ -8,6 +8,9 @@ state that the firmware's own power register asks for. The MCU's other component
         ...
         meter.charges(session.clock.now_s())        # coulomb per component since reset
 
+What the core executes that its run state prices (multiply-accumulates) is counted, and charged where it happened: at each
+change of state, clock or phase. A machine that counts nothing is charged the typical share instead.
+
 Windows of the session then carry their own charge, which :func:`emulab.energy.window_energy` uses. Charge is entered
 under the phase the firmware is in: a window that :class:`FirmwarePhases` follows, else ``awake`` or ``sleep``.
 """
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from emulab.energy.network import platform_ledger
+from emulab.energy.network import platform_ledger, require_power
 from emulab.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class PowerSource(Protocol):
-    """What a machine offers to whoever accounts its energy."""
+    """What a machine offers to whoever accounts its energy; ``activity(names)`` besides, where it counts what it executes."""
 
     power_listeners: list[Callable[[str, str, float], None]]
     clock_listeners: list[Callable[[float, float], None]]
@@ -60,9 +63,15 @@ class FirmwareMeter:
     """Keeps the ledger of a platform while its machine runs. Attach it right after the session is opened."""
 
     def __init__(self, platform: Platform, machine: PowerSource, *, trace: Trace | None = None) -> None:
-        self.ledger: Ledger = platform_ledger(platform, trace=trace)
+        self._activity: Callable[[Sequence[str]], dict[str, int]] | None = getattr(machine, "activity", None)
+        power = require_power(platform)
+        self._priced = tuple(power.components[power.mcu].states[power.run_state].per_activity)
+        counted = [power.mcu] if self._activity and self._priced else []
+        self.ledger: Ledger = platform_ledger(platform, counted=counted, trace=trace)
         self.power = self.ledger.network.power
         self._machine = machine
+        self._counts: dict[str, int] = {}
+        self._counted_s = 0.0
         self._told: dict[str, str] = {}
         self.sleeps: deque[Entry] = deque(maxlen=KEPT_SLEEPS)
         """The last entries into deep sleep, for :func:`fast_forward`."""
@@ -76,13 +85,29 @@ class FirmwareMeter:
     def phase(self, name: str, time_s: float) -> float:
         """The firmware is in phase *name* from *time_s* on; returns the time it was entered at."""
         at = self._at(time_s)
+        self._account(at)
         self.ledger.set_phase(name, at)
         return at
 
     def charges(self, time_s: float) -> dict[str, float]:
         """Charge in coulomb per component since reset, up to *time_s* (or later, if events beyond it came already)."""
-        self.ledger.advance(self._at(time_s))
+        at = self._at(time_s)
+        self._account(at)
+        self.ledger.advance(at)
         return self.ledger.charge_by_component()
+
+    def _account(self, at: float) -> None:
+        """Charge what was executed since the last account; the core has run all the time since."""
+        since_s, self._counted_s = self._counted_s, at
+        if self._activity is None or not self._priced:
+            return
+        now = self._activity(self._priced)
+        if now is not self._counts:
+            new = {name: value - self._counts.get(name, 0) for name, value in now.items()}
+            self._counts = now
+            if any(new.values()):
+                state = self.power.run_state
+                self.ledger.add_activity(self.power.mcu, new, at, state=state, since_s=min(since_s, at))
 
     def _at(self, time_s: float) -> float:
         """A time the ledger takes: within one block the machine's events may lie a few cycles apart, out of order."""
@@ -91,6 +116,7 @@ class FirmwareMeter:
     def _on_state(self, component: str, state: str, time_s: float) -> None:
         at = self._at(time_s)
         if component == "core":
+            self._account(at)
             if state == DEEP_SLEEP:
                 if self.ledger.phase == AWAKE:
                     self.ledger.set_phase(ASLEEP, at)
@@ -107,6 +133,7 @@ class FirmwareMeter:
 
     def _on_clock(self, clock_hz: float, time_s: float) -> None:
         at = self._at(time_s)
+        self._account(at)
         for name, component in self.ledger.network.components.items():
             if component.clock_hz != clock_hz:
                 self.ledger.set_clock(name, clock_hz, at)

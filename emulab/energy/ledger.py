@@ -150,24 +150,41 @@ class Ledger:
         if self.trace is not None:
             self.trace.mark(phase, time_s)
 
-    def add_charge(self, component: str, charge_c: float, time_s: float) -> None:
-        """Enter *charge_c* (coulomb, at the component's own supply) drawn by *component* at *time_s*."""
+    def add_charge(self, component: str, charge_c: float, time_s: float, since_s: float | None = None) -> None:
+        """Enter *charge_c* (coulomb, at the component's own supply) drawn by *component* at *time_s*.
+
+        With *since_s* it was drawn evenly from then on, which the trace and the peak show; it all counts to this phase.
+        """
         self.network.component(component)
         self.advance(time_s)
         charge = charge_c * self._gain(component)
         self._account(component, charge)
         self._total_charge.add(charge)
         self._total_energy.add(charge * self.network.supply_v)
-        if self.trace is not None:
+        if since_s is not None and since_s < time_s:
+            peak = self._total_a + charge / (time_s - since_s)
+            self.peak_current_a = max(self.peak_current_a, peak)
+            if self.trace is not None:
+                self.trace.spread(since_s, time_s, charge, peak)
+        elif self.trace is not None:
             self.trace.impulse(time_s, charge)
 
-    def add_activity(self, component: str, counts: Mapping[str, float], time_s: float) -> float:
+    def add_activity(
+        self,
+        component: str,
+        counts: Mapping[str, float],
+        time_s: float,
+        *,
+        state: str | None = None,
+        since_s: float | None = None,
+    ) -> float:
         """Enter events counted since the last call (``{"flash_read": 5000, ...}``); returns their charge in coulomb.
 
-        For components the network was told are ``counted``; others already carry their typical activity.
+        For components the network was told are ``counted``; others already carry their typical activity. Priced by
+        *state* (default: the one the component is in), spread from *since_s* on where that is given.
         """
-        charge = self.network.component(component).activity_charge_c(counts)
-        self.add_charge(component, charge, time_s)
+        charge = self.network.component(component).activity_charge_c(counts, state)
+        self.add_charge(component, charge, time_s, since_s)
         return charge
 
     def advance(self, time_s: float) -> None:

@@ -62,6 +62,22 @@ class BucketTrace:
         self.end_s = max(self.end_s, time_s)
         self._charge[min(int((time_s - self.start_s) / self.step_s), self.limit - 1)] += charge_c
 
+    def spread(self, start_s: float, stop_s: float, charge_c: float, peak_a: float) -> None:
+        """More charge over a time that was told already, evenly; with it the current was *peak_a*."""
+        if stop_s <= start_s:
+            self.impulse(stop_s, charge_c)
+            return
+        while stop_s > self.start_s + self.step_s * self.limit:
+            self._halve()
+        self.end_s = max(self.end_s, stop_s)
+        first = int((start_s - self.start_s) / self.step_s)
+        last = min(int((stop_s - self.start_s) / self.step_s), self.limit - 1)
+        inside = slice(first, last + 1)
+        edges = self.start_s + self._numpy.arange(first, last + 2) * self.step_s
+        edges[0], edges[-1] = start_s, stop_s
+        self._charge[inside] += charge_c * self._numpy.diff(edges) / (stop_s - start_s)
+        self._numpy.maximum(self._max[inside], peak_a, out=self._max[inside])
+
     def mark(self, name: str, time_s: float) -> None:
         """Name an instant; at most ``limit`` marks are kept."""
         if len(self.marks) < self.limit:
@@ -137,6 +153,9 @@ class SegmentTrace:
     def impulse(self, time_s: float, charge_c: float) -> None:
         """Charge at an instant has no current; only the totals show it."""
 
+    def spread(self, start_s: float, stop_s: float, charge_c: float, peak_a: float) -> None:
+        """Charge told after its time; only the totals show it."""
+
     def mark(self, name: str, time_s: float) -> None:
         """A new phase begins."""
         self._phase = name
@@ -148,6 +167,8 @@ class Trace(Protocol):
     def add(self, start_s: float, stop_s: float, current_a: float) -> None: ...
 
     def impulse(self, time_s: float, charge_c: float) -> None: ...
+
+    def spread(self, start_s: float, stop_s: float, charge_c: float, peak_a: float) -> None: ...
 
     def mark(self, name: str, time_s: float) -> None: ...
 
@@ -167,6 +188,11 @@ class Tee:
         """Pass a charge on."""
         for trace in self.traces:
             trace.impulse(time_s, charge_c)
+
+    def spread(self, start_s: float, stop_s: float, charge_c: float, peak_a: float) -> None:
+        """Pass a charge over a time on."""
+        for trace in self.traces:
+            trace.spread(start_s, stop_s, charge_c, peak_a)
 
     def mark(self, name: str, time_s: float) -> None:
         """Pass a name on."""

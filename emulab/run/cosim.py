@@ -178,6 +178,11 @@ class _WakeTrace:
         if self._open:
             self.bucket.impulse(time_s, charge_c)
 
+    def spread(self, start_s: float, stop_s: float, charge_c: float, peak_a: float) -> None:
+        begin_s = max(start_s, self.bucket.start_s)
+        if self._open and stop_s > begin_s:
+            self.bucket.spread(begin_s, stop_s, charge_c * (stop_s - begin_s) / (stop_s - start_s), peak_a)
+
     def mark(self, name: str, time_s: float) -> None:
         if self._open:
             self.bucket.mark(name, time_s)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from emulab.energy.cosim import Entry, FirmwareMeter, forward, steady_cycle
+from emulab.energy.trace import BucketTrace
 from emulab.model.platform import load_platform
 
 
@@ -74,6 +75,38 @@ def test_events_of_one_block_may_come_out_of_order() -> None:
     machine.state("sleep", 1.0)
     machine.state("run", 1.0 - 1e-8)
     assert meter.charges(0.5)["core"] > 0
+
+
+def test_what_is_counted_is_charged_in_the_phase_it_happened_in() -> None:
+    """A machine that counts multiply-accumulates: their price, no typical share; the trace and the peak show them."""
+    platform = load_platform("nucleo-l4r5zi").platform
+    machine, counts = Machine(), {"mac": 0}
+    machine.activity = lambda names: dict(counts)  # type: ignore[attr-defined]
+    trace = BucketTrace(0.25, 64)
+    meter = FirmwareMeter(platform, machine, trace=trace)
+    plain = meter.ledger.network.components["core"].current_a("run")
+    typical = FirmwareMeter(platform, Machine()).ledger.network.components["core"].current_a("run")
+    assert plain < typical
+    counts["mac"] = 1_000_000
+    meter.phase("inference", 1.0)
+    counts["mac"] = 31_000_000
+    machine.state("sleep", 3.0)  # what was executed before belongs to the phase, not to the sleep
+    meter.phase("awake", 4.0)
+    charges = meter.ledger.charges()
+    state = platform.power.components["core"].states["run"]  # type: ignore[union-attr]
+    price = state.per_activity["mac"].value
+    asleep = meter.ledger.network.components["core"].current_a("sleep")
+    assert charges["core", "awake"] == pytest.approx(plain + 1e6 * price, rel=1e-9)
+    assert charges["core", "inference"] == pytest.approx(2 * plain + 30e6 * price + asleep, rel=1e-9)
+    total = sum(meter.ledger.charge_by_component().values())
+    assert meter.ledger.total_charge_c == pytest.approx(total, rel=1e-12)
+    assert trace.charge_c == pytest.approx(total, rel=1e-12)
+    _, mean, _, high = trace.arrays()
+    others = meter.ledger.network
+    rest = sum(c.current_a() for name, c in others.components.items() if name != "core")
+    assert mean[4:12] == pytest.approx([plain + 15e6 * price + rest] * 8, rel=0.01)
+    assert high[8] == pytest.approx(mean[8], rel=1e-9)
+    assert meter.ledger.peak_current_a == pytest.approx(high[8], rel=1e-9)
 
 
 def entries(steps: list[tuple[float, float]]) -> list[Entry]:

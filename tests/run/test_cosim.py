@@ -10,13 +10,18 @@ import pytest
 
 from emulab.backends.unicorn.machine import Machine
 from emulab.backends.unicorn.parts.rotor import CONDITIONS, acceleration
+from emulab.backends.unicorn.windows import WindowTracker
 from emulab.energy.cosim import FirmwareMeter, FirmwarePhases, forward
 from emulab.energy.simulate import simulate_scenario
 from emulab.energy.steps import ComputeWindow
+from emulab.energy.windows import window_charges
 from emulab.errors import InputError
 from emulab.model.platform import load_platform
-from emulab.model.scenario import LoadedScenario, load_scenario
+from emulab.model.record import WindowRecord
+from emulab.model.scenario import LoadedScenario, Window, load_scenario
 from emulab.run.cosim import build_firmware, cosimulate, platform_with_parts
+from emulab.run.layers import InstructionClasses
+from emulab.timing import load_timing
 
 BOARD = "nucleo-l4r5zi"
 SIGNAL = "application.parts.accelerometer.signal"
@@ -111,7 +116,10 @@ def test_the_duty_cycle_model_agrees_with_the_firmware() -> None:
         firmware_a = sum(node.meter.charges(node.seconds).values()) / node.seconds
         seen = node.phases.seen
         windows = {
-            name: ComputeWindow(seen[name][1].stop_s - seen[name][1].start_s) for name in ("features", "inference")
+            name: ComputeWindow.of(
+                (seen[name][1].stop_s - seen[name][1].start_s, sum(seen[name][1].charge_c.values()) * 1.8)
+            )
+            for name in ("features", "inference")
         }
         changed = load_scenario(
             "vibration-node", ["duty_cycle.results.inference={normal: 1.0, fault: 0.0}", "duty_cycle.battery=null"]
@@ -120,6 +128,40 @@ def test_the_duty_cycle_model_agrees_with_the_firmware() -> None:
         written = simulate_scenario(changed, platform, windows, duration_s=7 * 86400).result.mean_current_a
         # the duty cycle knows one clock: its transfers are charged at 120 MHz, the firmware makes them at 4 MHz
         assert written == pytest.approx(firmware_a, rel=0.12)
+
+
+def counted_window(name: str) -> WindowRecord:
+    """The second time the firmware goes through a window it marks, as a session counts it: no meter is attached."""
+    loaded = load_scenario("vibration-node")
+    platform = load_platform(BOARD).platform
+    image = build_firmware(loaded, platform).image
+    window = Window.model_validate({"name": name, "from": f"marker:{name}.begin", "to": f"marker:{name}.end"})
+    machine = Machine(platform_with_parts(loaded, platform), image)
+    try:
+        tracker = WindowTracker(machine, (window,))
+        machine.env.run(until=25.0)
+    finally:
+        machine.close()
+    profile = tracker.finished[1].profile
+    assert profile is not None
+    classes = InstructionClasses(load_timing(platform), image.read)([profile])
+    start_s, stop_s = tracker.finished[1].start_s, tracker.finished[1].stop_s
+    return WindowRecord(
+        name=name, start_s=start_s, stop_s=stop_s, cycles=profile.cycles, instruction_classes=classes
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["inference", "features"])
+def test_a_phase_costs_what_the_measured_window_of_the_same_code_costs(name: str) -> None:
+    """Multiply-accumulates are counted in both, many in one and few in the other."""
+    window = counted_window(name)
+    with Node(25.0) as node:
+        seen = node.phases.seen[name][1]
+        assert seen.cycles == pytest.approx(window.cycles, abs=2)
+        measured = window_charges(node.platform, window)["core"]
+        assert seen.charge_c["core"] == pytest.approx(measured, rel=1e-4)
+        typical = node.platform.power.components["core"].states["run"].typical_activity["mac"].value  # type: ignore[union-attr]
+        assert abs(window.instruction_classes.get("mac", 0) / seen.cycles - typical) > 0.05
 
 
 def figures(loaded: LoadedScenario) -> dict[str, Any]:

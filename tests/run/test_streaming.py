@@ -142,7 +142,6 @@ def test_power_follows_from_the_time_awake(board: Platform) -> None:
 
 @needs_wake_word
 def test_scenario_says_what_it_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # of one window alone the multiply-accumulates are counted, the ledger takes typical ones: three windows
     quick = ["--set", "workload.stream.emulate_s=1.0", "--set", "measure.loops=3"]
     assert main(["run", "wake-word", *ONE, "--output", str(tmp_path / "run"), *quick]) == 0
     record = read_record(tmp_path / "run")

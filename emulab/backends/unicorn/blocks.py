@@ -31,6 +31,8 @@ class BlockTable:
         self.cycles_q8: list[int] = []
         self.offsets: list[tuple[int, ...]] = []
         self.flags: list[int] = []
+        self.classes: list[dict[str, int]] = []
+        """Instructions of each block per class, where the timing model counts any."""
         self.inside_it: set[int] = set()
         """Blocks that end inside an IT block: no interrupt is taken after them."""
         isa = machine.platform.core.isa
@@ -87,6 +89,7 @@ class BlockTable:
         self.instructions.append(cost.instructions)
         self.cycles_q8.append(cost.cycles_q8)
         self.offsets.append(cost.offsets)
+        self.classes.append(cost.classes)
         self.flags.append(flags | (probe_core.BLOCK_SLEEPS if recipe.sleeps else 0))
         if recipe.stores:
             self.flags[-1] |= probe_core.BLOCK_STORES

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import simpy
 
+from emulab.backends.unicorn.activity import ActivityCounter
 from emulab.backends.unicorn.clocks import ClockTree
 from emulab.backends.unicorn.console import Console
 from emulab.backends.unicorn.engine import Engine, Memory
@@ -110,6 +111,7 @@ class Machine:
             peripheral.start()
         self.poll = PollSkipper(self)
         self.table: BlockTable = BlockTable(self)
+        self.activity = ActivityCounter(self)
         self._wake: simpy.Event | None = None
         self.core.reset()
         self.env.process(self._cpu())
