@@ -49,15 +49,19 @@ def recorded_windows(lines: Sequence[Line], capture: Capture | None) -> tuple[Re
 
     With a capture, windows are those that were run while it was taken; accuracy inferences (``infer 1 0``) are none.
     """
-    found: list[tuple[float, float, int, tuple[float, ...]]] = []
-    command, start, stop = "", 0.0, 0.0
+    found: list[tuple[float, float, int, tuple[float, ...], tuple[float, float]]] = []
+    command, sent, start, stop = "", 0.0, 0.0, 0.0
+    runs: list[float] = []
     results: tuple[float, ...] = ()
     laps: list[int] = []
     for when, direction, text in lines:
         if direction == ">":
-            command, start, stop, results, laps = text.removesuffix("%"), 0.0, 0.0, (), []
-        elif not command.startswith("infer ") or command == "infer 1 0":
+            command, sent, start, stop, results, laps = text.removesuffix("%"), when, 0.0, 0.0, (), []
+        elif not command.startswith("infer "):
             continue
+        elif text == "m-ready" and command == "infer 1 0":
+            runs.append(sent)
+            command = ""
         elif text.startswith("m-infer-start-"):
             start = when
         elif text.startswith("m-lap-us-") and text[9:].isdigit():
@@ -66,20 +70,22 @@ def recorded_windows(lines: Sequence[Line], capture: Capture | None) -> tuple[Re
             stop = start + (laps[1] - laps[0]) * 1e-6 if len(laps) == 2 and laps[1] > laps[0] else when
         elif text.startswith("m-results-["):
             results = tuple(_number(part) for part in text[11:].rstrip("]").split(",") if part.strip())
-        elif text == "m-ready" and start and stop > start:
+        elif text == "m-ready":
             words = command.split(" ")
-            if len(words) > 1 and words[1].isdigit():
-                found.append((start, stop, int(words[1]), results))
+            runs.append(sent)
+            if stop > start > 0 and len(words) > 1 and words[1].isdigit():
+                found.append((start, stop, int(words[1]), results, (sent, when)))
             command = ""
     if capture is not None:
         found = [w for w in found if w[0] >= capture.start_s and w[1] <= capture.stop_s + 0.5]
         # Windows of another length than the last are trials that found the length.
         found = [w for w in found if w[2] == found[-1][2]] if found else []
         edges = [when for name, when in capture.marks if name == "falling"]
-        pairs = match_edges([(w[0], w[1]) for w in found], edges)
+        run = sum(when >= capture.start_s for when in runs)
+        pairs = match_edges([(w[0], w[1]) for w in found], edges, [w[4] for w in found], run)
         if pairs is not None:
-            found = [(start, stop, n, r) for (start, stop), (_, _, n, r) in zip(pairs, found, strict=True)]
-    return tuple(RecordedWindow(*window) for window in found)
+            found = [(*pair, *window[2:]) for pair, window in zip(pairs, found, strict=True)]
+    return tuple(RecordedWindow(*window[:4]) for window in found)
 
 
 def _number(text: str) -> float:

@@ -40,7 +40,8 @@ class InferResult:
     """What one ``infer N W`` gave.
 
     ``start_s`` and ``stop_s`` are the DUT's own timestamps (None in energy mode, where it pulses a pin instead);
-    ``seen_start_s`` and ``seen_stop_s`` are the session clock when the surrounding lines arrived.
+    ``seen_start_s`` and ``seen_stop_s`` are the session clock when the surrounding lines arrived, ``span_s`` that when
+    the command was sent and when it was done: however late the host was, the window lies between these.
     """
 
     inferences: int
@@ -50,6 +51,7 @@ class InferResult:
     seen_start_s: float
     seen_stop_s: float
     results: list[float]
+    span_s: tuple[float, float]
 
     @property
     def elapsed_s(self) -> float | None:
@@ -81,6 +83,8 @@ class DutClient:
         self.log: list[LogLine] = []
         self.dropped_log_lines = 0
         self.mode: Literal["performance", "energy", ""] = ""
+        self.windows_run = 0
+        """Windows (``infer``) that this client has seen through, trial windows among them."""
         self._on_line = on_line
         self._splitter = LineSplitter()
         self._pending: list[tuple[float, str]] = []
@@ -196,6 +200,7 @@ class DutClient:
             )
         self._drain()
         text = f"infer {inferences} {warmups}"
+        sent = self.clock.now_s()
         self._send(text)
         timed = self._until_ready_timed(text, self.limit_s if limit_s is None else limit_s)
         recorded = bool(getattr(self.console, "recorded", False))
@@ -226,7 +231,9 @@ class DutClient:
             raise DutError(f"DUT: {text!r} gave {len(laps)} timestamps, expected two (or none, in energy mode)")
         start = laps[0] / 1e6 if laps else None
         stop = (laps[0] + messages.elapsed_us(laps[0], laps[1])) / 1e6 if laps else None
-        return InferResult(count, warmups, start, stop, seen_start, seen_stop, values or [])
+        self.windows_run += 1
+        span = (sent, self.clock.now_s())
+        return InferResult(count, warmups, start, stop, seen_start, seen_stop, values or [], span)
 
     def results(self) -> list[float]:
         """The result vector of the last inference."""

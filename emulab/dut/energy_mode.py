@@ -90,7 +90,9 @@ def energy(
     if meter is None:
         raise ToolError("energy: this session has no power meter; name one with --power, or use a backend that has one")
     windows: list[MeasuredWindow] = []
+    spans: list[tuple[float, float]] = []
     count = inferences
+    earlier = client.windows_run
     meter.start()
     try:
         for index in range(loops):
@@ -115,12 +117,13 @@ def energy(
             elif edges:
                 raise ToolError(f"energy: window {index} has {len(edges)} falling edges on {pin}, expected 2")
             windows.append(window)
+            spans.append(result.span_s)
             if on_window:
                 on_window(window)
     finally:
         meter.stop()
     trace = meter.capture()
-    windows, alignment = place(windows, trace)
+    windows, alignment = place(windows, trace, spans, client.windows_run - earlier)
     energies = [
         integrate(trace.start_s, trace.step_s, trace.mean_a, trace.voltage_v, window.start_s, window.stop_s)
         for window in windows
@@ -128,16 +131,19 @@ def energy(
     return EnergyResult(windows, energies, alignment, violations(windows, "energy")), trace
 
 
-def place(windows: list[MeasuredWindow], trace: CurrentTrace) -> tuple[list[MeasuredWindow], str]:
+def place(
+    windows: list[MeasuredWindow], trace: CurrentTrace, spans: Sequence[tuple[float, float]] = (), run: int = 0
+) -> tuple[list[MeasuredWindow], str]:
     """Windows on the trace's clock: by the edges the monitor saw itself, else as they were timed.
 
+    *spans* and *run* are what :func:`emulab.lab.align.match_edges` takes to tell edges whatever the host's delays.
     A monitor that watches the timestamp pin marks ``falling`` edges on its own clock, which no clock error moves.
     Windows that the trace does not cover are on another clock: those are found by correlation.
     """
     from emulab.lab.align import correlate, match_edges
 
     marks = [when for name, when in trace.marks if name == "falling"]
-    pairs = match_edges([(w.start_s, w.stop_s) for w in windows], marks)
+    pairs = match_edges([(w.start_s, w.stop_s) for w in windows], marks, spans, run)
     if pairs is not None:
         placed = [
             MeasuredWindow(w.index, start, stop, w.inferences, w.warmups, "gpio", w.results)
@@ -158,7 +164,8 @@ def place(windows: list[MeasuredWindow], trace: CurrentTrace) -> tuple[list[Meas
         return windows, "gpio edges seen by the backend"
     if all(window.clock == "dut" for window in windows):
         return windows, "timestamps of the DUT"
-    return windows, "arrival of the DUT's lines"
+    seen = f"; the monitor saw {len(marks)} edges of {2 * run}" if marks and len(marks) != 2 * run else ""
+    return windows, f"arrival of the DUT's lines{seen}"
 
 
 def _covered(window: MeasuredWindow, trace: CurrentTrace) -> bool:

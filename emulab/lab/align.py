@@ -1,5 +1,5 @@
-"""Finds windows in a trace whose clock has nothing in common with the host's: by correlation of activity and
-current."""
+"""Finds windows in a trace: by the edges of the timestamp pin that the monitor saw, and, where its clock has nothing in
+common with the host's, by correlation of activity and current."""
 
 from __future__ import annotations
 
@@ -14,14 +14,30 @@ DURATION_ERROR = 0.02
 DURATION_SLACK_S = 0.05
 """How much longer or shorter two edges may be apart than the host saw: its lines come late, clocks differ."""
 NEAR_S = 0.5
+CLOCK_ERROR = 2e-4
+"""Greatest difference of rate between the monitor's clock and the host's."""
+
+Span = tuple[float, float]
 
 
-def match_edges(windows: Sequence[tuple[float, float]], falling: Sequence[float]) -> list[tuple[float, float]] | None:
+def match_edges(
+    windows: Sequence[Span],
+    falling: Sequence[float],
+    spans: Sequence[Span] = (),
+    run: int = 0,
+) -> list[Span] | None:
     """The two *falling* edges of each window, whose times the host knows only roughly; None when they cannot be told.
 
-    Each window is sought near its own time and with its own length. On another clock they are the last two per window
-    (before are pulses of the boot and of trial windows), if that gives every window its length.
+    *spans* are the host's times between which each window must lie (command sent, command done) and *run* how many
+    windows were run since the capture began, those before *windows* included. With twice as many edges as that none
+    is missing, and the last ones are these windows', however late the host saw their lines. Else each window is sought
+    near its own time and with its own length. On another clock they are the last two per window (before are pulses of
+    the boot and of trial windows), if that gives every window its length.
     """
+    last = list(falling[-2 * len(windows) :])
+    pairs = list(zip(last[::2], last[1::2], strict=False))
+    if windows and len(spans) == len(windows) <= run and len(falling) == 2 * run and _fit(pairs, spans):
+        return pairs
     found = []
     for window in windows:
         near = [
@@ -36,20 +52,26 @@ def match_edges(windows: Sequence[tuple[float, float]], falling: Sequence[float]
         found.append((start, stop))
     if windows and len(found) == len(windows):
         return found
-    last = list(falling[-2 * len(windows) :])
-    pairs = list(zip(last[::2], last[1::2], strict=False))
     if windows and len(last) == 2 * len(windows) and all(map(_alike, pairs, windows)):
         return pairs
     return None
 
 
-def _alike(pair: tuple[float, float], window: tuple[float, float]) -> bool:
+def _fit(pairs: Sequence[Span], spans: Sequence[Span]) -> bool:
+    """Is there one shift between the two clocks with which every pair lies within its span?"""
+    slack = 2e-3 + CLOCK_ERROR * (spans[-1][1] - spans[0][0])
+    least = max(span[0] - pair[0] for pair, span in zip(pairs, spans, strict=True))
+    most = min(span[1] - pair[1] for pair, span in zip(pairs, spans, strict=True))
+    return least <= most + slack
+
+
+def _alike(pair: Span, window: Span) -> bool:
     expected = window[1] - window[0]
     return abs((pair[1] - pair[0]) - expected) <= max(DURATION_ERROR * expected, DURATION_SLACK_S)
 
 
 def correlate(
-    start_s: float, step_s: float, current_a: Any, windows: Sequence[tuple[float, float]], max_bins: int = 200_000
+    start_s: float, step_s: float, current_a: Any, windows: Sequence[Span], max_bins: int = 200_000
 ) -> float | None:
     """Seconds to add to *windows* so that they lie on the trace's busy stretches; None where the trace cannot tell.
 

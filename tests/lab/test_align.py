@@ -71,3 +71,29 @@ def test_losses_of_a_simulated_monitor_do_not_depend_on_its_ticks():
     assert 0.007 < 1 - whole.mean() < 0.013
     parts = [flaws.kept(i, min(37, 10_000 - i)) for i in range(0, 10_000, 37)]
     assert np.array_equal(np.concatenate(parts), whole[:10_000])
+
+
+SPANS = [(9.0, 11.7), (12.5, 14.7), (15.5, 17.7)]
+
+
+def test_with_all_edges_there_a_slow_host_changes_nothing():
+    late = [(10.4, 11.52), (13.0, 14.68), (16.6, 16.7)]
+    trial = [8.0, 8.3]
+    assert match_edges(late, [*trial, *EDGES]) is None
+    assert match_edges(late, [*trial, *EDGES], SPANS, run=4) == pairs(EDGES)
+    # The monitor's clock may begin elsewhere, and be a little fast.
+    moved = [40.0 + t * 1.00005 for t in [*trial, *EDGES]]
+    assert match_edges(late, moved, SPANS, run=4) == pairs(moved[2:])
+
+
+@pytest.mark.parametrize("lost", range(8))
+def test_with_an_edge_lost_and_a_slow_host_nothing_is_told(lost):
+    late = [(10.4, 11.52), (13.0, 14.68), (16.6, 16.7)]
+    seen = [e for i, e in enumerate([8.0, 8.3, *EDGES]) if i != lost]
+    assert match_edges(late, seen, SPANS, run=4) is None
+
+
+def test_edges_that_fit_no_window_are_not_taken_for_its():
+    late = [(10.4, 11.52), (13.0, 14.68), (16.6, 16.7)]
+    moved = [*EDGES[:2], *(e + 2.0 for e in EDGES[2:])]
+    assert match_edges(late, moved, SPANS, run=3) is None

@@ -88,7 +88,7 @@ def test_ppk2_api() -> None:
         client.stop_measuring()
         sim: Any = bench.sims["ppk2"]
         quiet = time.monotonic()
-        while time.monotonic() - quiet < 0.3:
+        while sim.measuring or time.monotonic() - quiet < 0.5:
             if data := client.get_data():
                 samples += client.get_samples(data)[0]
                 quiet = time.monotonic()

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from emulab.errors import InputError, ToolError
 
-BUFFER_BYTES = 1 << 18
-"""What a line holds that nobody reads; what comes on top is lost, as in the buffer of a real adapter."""
+BUFFER_BYTES = 8 << 20
+"""What a line holds that nobody reads, 20 s of the fastest monitor: a busy host is not a lossy cable, and losses are
+put in on purpose. What comes on top is lost."""
 
 
 class Line(Protocol):

@@ -83,12 +83,13 @@ class Lpm01aSim(MonitorSim):
             self._say("TimeStamp: 000s 000ms, buff 00%")
 
     def _stream(self) -> None:
+        rate = self._rate_hz(self._rate)
+        for count in self._due(rate, self._rate):
+            self._send(rate, count)
+
+    def _send(self, rate: float, count: int) -> None:
         import numpy as np
 
-        rate = self._rate_hz(self._rate)
-        count = self._due(rate, self._rate)
-        if count <= 0:
-            return
         fine = self._begin_s + (np.arange(count * OVERSAMPLING) / OVERSAMPLING + self._made) / rate
         amps = self._player.current(fine).reshape(count, OVERSAMPLING).mean(axis=1)
         times = self._begin_s + (self._made + np.arange(count)) / rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from emulab.lab.bench.imperfection import Imperfection
@@ -38,6 +39,11 @@ class MonitorSim:
         """What follows the colon of ``--power NAME:ADDRESS``."""
         return self._line.url
 
+    @property
+    def measuring(self) -> bool:
+        """Between the command that starts a measurement and the end of what the one that stops it leaves to send."""
+        return self._running
+
     def start(self) -> None:
         """Begin to listen."""
         self._thread.start()
@@ -66,9 +72,11 @@ class MonitorSim:
         """Samples per world second of a monitor whose clock is a little fast."""
         return nominal * (1 + self._imperfection.clock_ppm * 1e-6)
 
-    def _due(self, rate_hz: float, at_most: int) -> int:
-        """Samples that a tick may make."""
-        return min(int((self._world.now_s() - self._begin_s) * rate_hz) - self._made, at_most)
+    def _due(self, rate_hz: float, at_most: int) -> Iterator[int]:
+        """Samples to make until the present, in pieces of *at_most*; the present is that of the call."""
+        until = int((self._world.now_s() - self._begin_s) * rate_hz)
+        while self._made < until:
+            yield min(until - self._made, at_most)
 
     def _deliver(self, data: bytes, arriving: int, of: int) -> None:
         """Send *data*, in which *arriving* samples of *of* are left, and count."""

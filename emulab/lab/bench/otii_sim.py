@@ -203,7 +203,7 @@ class OtiiSim(MonitorSim):
         self._running = False
         recording = self._recordings[-1]
         rate = self._rate_hz(recording.rate_hz)
-        count = self._due(rate, 3600 * recording.rate_hz)
+        count = next(self._due(rate, 3600 * recording.rate_hz), 0)
         times = self._begin_s + np.arange(count) / rate
         if "mc" in self._enabled:
             current = self._player.current(times) if self._main else np.zeros(count)

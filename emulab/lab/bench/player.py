@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from emulab.backends.base import Clock, Console, PowerMeter
 
-PULSE_S = 3e-5
-"""The shortest low a 100 kHz monitor is sure to see; shorter pulses of the firmware are stretched to it."""
+PULSE_S = 2e-4
+"""The shortest low that a 100 kHz monitor sees even when it loses a few samples in a row; shorter pulses of the firmware
+are stretched to it."""
 ANSWER_S = 600.0
 """Silence of the firmware, in its own time, after which a command counts as not answered."""
 
@@ -102,28 +103,18 @@ class Player:
         if meter is not None:
             meter.stop()
             trace = meter.capture()
-        offset = self._now() - zero
-        self._note_edges(offset)
-        if trace is None:
-            self._add(Played(zero + offset, when + offset, active_a))
-        else:
-            start, length = trace.start_s + offset, len(trace.mean_a) * trace.step_s
-            self._add(Played(start, start + length, 0.0, trace.mean_a, trace.step_s))
-        return [(moment + offset, data) for moment, data in said]
-
-    def _add(self, segment: Played) -> None:
-        with self._lock:
-            self._segments.append(segment)
-
-    def _note_edges(self, offset: float) -> None:
-        if not self._pin:
-            return
-        edges = self._session.gpio_edges(self._pin)[self._seen_edges :]
+        edges = self._session.gpio_edges(self._pin)[self._seen_edges :] if self._pin else []
         self._seen_edges += len(edges)
+        # The present is read under the lock: what a monitor has already sampled is never laid out anew.
         with self._lock:
-            for edge in edges:
-                if not edge.level:
-                    self._lows.append((edge.time_s + offset, edge.time_s + offset + PULSE_S))
+            offset = self._now() - zero
+            self._lows += [(e.time_s + offset, e.time_s + offset + PULSE_S) for e in edges if not e.level]
+            if trace is None:
+                self._segments.append(Played(zero + offset, when + offset, active_a))
+            else:
+                start, length = trace.start_s + offset, len(trace.mean_a) * trace.step_s
+                self._segments.append(Played(start, start + length, 0.0, trace.mean_a, trace.step_s))
+        return [(moment + offset, data) for moment, data in said]
 
     def current(self, times: Any) -> Any:
         """Supply current in ampere at world *times* (ascending)."""

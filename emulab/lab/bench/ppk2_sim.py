@@ -31,6 +31,8 @@ class Ppk2Sim(MonitorSim):
             if command == packet.AVERAGE_START:
                 self._begin()
             elif command == packet.AVERAGE_STOP:
+                if self._running:
+                    self._stream()  # up to now, however late this thread was given the processor
                 self._running = False
             elif command == packet.GET_META_DATA:
                 self._line.write(self._modifiers.text().encode())
@@ -40,12 +42,13 @@ class Ppk2Sim(MonitorSim):
                 self.dut_power = bool(argument[0])
 
     def _stream(self) -> None:
+        rate = self._rate_hz(packet.RATE_HZ)
+        for count in self._due(rate, packet.RATE_HZ // 4):
+            self._send(rate, count)
+
+    def _send(self, rate: float, count: int) -> None:
         import numpy as np
 
-        rate = self._rate_hz(packet.RATE_HZ)
-        count = self._due(rate, packet.RATE_HZ // 4)
-        if count <= 0:
-            return
         index = np.arange(self._made, self._made + count)
         times = self._begin_s + index / rate
         played = self._player.current(times)

@@ -81,7 +81,7 @@ class Ppk2:
         time.sleep(TAIL_S)
         with contextlib.suppress(*LINE_ERRORS):  # the reader says when the line is gone
             self._port.write(bytes([packet.AVERAGE_STOP]))
-        time.sleep(0.1)
+        self._reader.settle()
         self._reader.stop()
 
     def capture(self) -> Capture:

@@ -8,7 +8,7 @@ from typing import Any
 
 from emulab.lab.ports import LINE_ERRORS
 
-STALL_S = 1.0
+STALL_S = 2.0
 """If this thread did not run for this long, the host was stopped; the monitor's own buffer is then long full."""
 MAX_BYTES = 2 << 30
 
@@ -58,6 +58,17 @@ class StreamReader:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 return self.data.find(mark, after) >= 0
             time.sleep(0.002)
+
+    def settle(self, quiet_s: float = 0.3, limit_s: float = 10.0) -> None:
+        """Wait until nothing has come for *quiet_s*: a monitor was asked to stop, and what it sent is on its way."""
+        deadline = time.monotonic() + limit_s
+        seen, since = -1, time.monotonic()
+        while self._thread.is_alive() and (now := time.monotonic()) < deadline:
+            if len(self.data) != seen:
+                seen, since = len(self.data), now
+            elif now - since >= quiet_s:
+                return
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """End the thread; what came stays."""
