@@ -59,12 +59,13 @@ def _parser(verb: str | None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``emulab`` script; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    verb = next((word for word in words if not word.startswith("-")), None)
-    arguments = _parser(verb).parse_args(words)
+    debug = "--debug" in words
     try:
+        verb = next((word for word in words if not word.startswith("-")), None)
+        arguments = _parser(verb).parse_args(words)
         return int(import_module(f"emulab.cli.verbs.{arguments.verb.replace('-', '_')}").run(arguments))
     except EmulabError as error:
-        if arguments.debug:
+        if debug:
             raise
         print(f"emulab: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -75,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if arguments.debug:
+        if debug:
             raise
         print(
             f"emulab: internal error: {type(error).__name__}: {error}; run again with --debug for the traceback",

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from emulab.errors import InputError
 from emulab.model.base import validate
-from emulab.model.platform import deep_merge, read_yaml, search_path
+from emulab.model.files import read_yaml
+from emulab.model.platform import deep_merge, search_path
 from emulab.model.power import Cell, Part, PowerComponent
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emulab.errors import InputError
+from emulab.model.files import read_input
 
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
@@ -205,14 +206,7 @@ def load_image(path: str | Path, base: int | None = None) -> Image:
     file that is missing, empty, truncated, has a bad checksum, or is a BIN without base.
     """
     file = Path(path)
-    try:
-        if file.is_file() and file.stat().st_size > _MAX_BYTES:
-            raise InputError.at(file, "", f"is larger than {_MAX_BYTES // 2**20} MiB; not a firmware image")
-        content = file.read_bytes()
-    except FileNotFoundError:
-        raise InputError.at(file, "", "no such file; expected a firmware image (ELF, HEX or BIN)") from None
-    except OSError as error:
-        raise InputError.at(file, "", f"cannot be read: {error.strerror or error}") from None
+    content = read_input(file, _MAX_BYTES, "a firmware image (ELF, HEX or BIN)")
     if not content:
         raise InputError.at(file, "", "the file is empty; expected a firmware image (ELF, HEX or BIN)")
     suffix = file.suffix.lower()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, TypeVar
+import re
+import reprlib
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from emulab.errors import InputError
 
@@ -13,9 +15,19 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class Schema(BaseModel):
-    """Base of every schema: unknown keys are errors, values are not changed after validation."""
+    """Base of every schema: unknown keys are errors, numbers are finite, values are not changed after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+def _file_name(name: str) -> str:
+    if not re.fullmatch(r"[^\W_](?:[\w .()+-]{0,78}[\w)+])?", name):
+        raise ValueError("expected 1 to 80 letters, digits, blanks or ._+-() that begin with a letter or digit")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+"""A name that files and folders are called after: no separators, no control characters, of any script."""
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -69,7 +81,7 @@ def explain(error: ValidationError, model: type[BaseModel], file: object) -> Inp
         return InputError.at(file, place, "required key is missing")
     message = problem["msg"].removeprefix("Value error, ")
     found = problem.get("input")
-    shown = "" if isinstance(found, dict | list) or found is None else f" (found {found!r})"
+    shown = "" if isinstance(found, dict | list) or found is None else f" (found {reprlib.repr(found)})"
     more = len(problems) - 1
     tail = f"; and {more} more problem{'s' if more > 1 else ''}" if more else ""
     return InputError.at(file, place, f"{message}{shown}{tail}")

@@ -6,18 +6,17 @@ folder is searched first, then the folders that ship with emulab.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from emulab.errors import InputError
-from emulab.model.base import Schema, validate
+from emulab.model.base import FileName, Schema, validate
+from emulab.model.files import read_yaml
 from emulab.model.power import Power
 from emulab.model.quantity import PhysicalNumber
 from emulab.model.soc import Core, Soc
@@ -41,7 +40,7 @@ class BackendMapping(Schema):
 class Board(Schema):
     """The board: clock point, console, pins with a meaning, parts on its buses."""
 
-    name: str
+    name: FileName
     title: str = ""
     clock_hz: float = Field(gt=0, description="core clock emulab's own firmware sets up")
     clock_points: list[PhysicalNumber] = Field(default=[], description="other core clocks the board can be set to")
@@ -117,40 +116,6 @@ def deep_merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, An
         else:
             merged[key] = value
     return merged
-
-
-def read_yaml(file: Path) -> dict[str, Any]:
-    """Read one YAML mapping; InputError names file, line and what is wrong.
-
-    A file that has not changed since it was last read is not parsed again: a sweep reads the same few many times.
-    """
-    try:
-        state = file.stat()
-    except FileNotFoundError:
-        raise InputError.at(file, "", "no such file") from None
-    except OSError as error:
-        raise InputError.at(file, "", f"cannot be read: {error.strerror}") from None
-    return copy.deepcopy(_parse_yaml(file, state.st_mtime_ns, state.st_size))
-
-
-@lru_cache(maxsize=256)
-def _parse_yaml(file: Path, mtime_ns: int, size: int) -> dict[str, Any]:
-    import yaml
-
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError.at(file, "", f"cannot be read: {error}") from None
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        data = yaml.load(text, Loader=loader)  # a safe loader
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise InputError.at(file, place, f"not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(data, dict):
-        raise InputError.at(file, "", f"expected a mapping at the top, found {type(data).__name__}")
-    return data
 
 
 class LoadedPlatform:

@@ -12,7 +12,10 @@ from pydantic import Field
 
 from emulab.errors import InputError, ToolError
 from emulab.model.base import Schema, validate
+from emulab.model.files import read_input
 from emulab.model.quantity import Quantity
+
+MAX_RECORD_BYTES = 256 << 20
 
 Status = Literal["passed", "failed", "error", "skipped", "unavailable"]
 
@@ -156,11 +159,11 @@ def write_bytes(path: Path, data: bytes) -> Path:
 def read_record(path: Path) -> RunRecord:
     """Read a record from a run folder or a ``run.json``; older schema versions are accepted."""
     file = path / "run.json" if path.is_dir() else path
+    if not file.exists():
+        raise InputError.at(file, "", "no run record there; expected a run folder or a run.json")
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError.at(file, "", "no run record there; expected a run folder or a run.json") from None
-    except (OSError, ValueError) as error:
+        data = json.loads(read_input(file, MAX_RECORD_BYTES, "a run record"))
+    except (ValueError, RecursionError) as error:
         raise InputError.at(file, "", f"not a run record: {error}") from None
     if not isinstance(data, dict) or "schema_version" not in data:
         raise InputError.at(file, "schema_version", "not a run record: the key is missing")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +11,10 @@ from pydantic import Field, model_validator
 
 from emulab.errors import InputError
 from emulab.model.application import Application
-from emulab.model.base import Schema, validate
+from emulab.model.base import FileName, Schema, validate
 from emulab.model.dutycycle import DutyCycle
-from emulab.model.platform import deep_merge, read_yaml, search_path
+from emulab.model.files import parse_value, read_yaml
+from emulab.model.platform import deep_merge, search_path
 from emulab.model.streaming import Stream
 
 
@@ -91,20 +91,17 @@ class Target(Schema):
     backends: list[str] = Field(default=["unicorn"], min_length=1)
 
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
 class Robustness(Schema):
     """Disturbances whose effect on accuracy is told: levels per kind, one varied at a time (emulab.quality.noise).
 
     They go onto the sensor's signal where the dataset has it, else onto the model's input.
     """
 
-    snr_db: list[Finite] = Field(default=[], description="white noise: signal power over noise power, dB")
-    gain: list[Annotated[Finite, Field(ge=0)]] = Field(
+    snr_db: list[float] = Field(default=[], description="white noise: signal power over noise power, dB")
+    gain: list[Annotated[float, Field(ge=0)]] = Field(
         default=[], description="factor on the signal: sensitivity tolerance"
     )
-    offset: list[Finite] = Field(default=[], description="added to the signal, as a fraction of half the range: drift")
+    offset: list[float] = Field(default=[], description="added to the signal, as a fraction of half the range: drift")
     dropout: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=[], description="fraction of time steps lost, the last good one held"
     )
@@ -142,7 +139,7 @@ class Window(Schema):
 class Measure(Schema):
     """What is measured and how."""
 
-    modes: list[Literal["performance", "energy", "accuracy"]] = ["performance"]
+    modes: list[Literal["performance", "energy", "accuracy"]] = Field(default=["performance"], min_length=1)
     loops: int = Field(default=5, ge=1, description="windows per performance measurement; the median counts")
     inferences: int = Field(
         default=2, ge=1, description="inferences per window in emulation, where numbers repeat exactly"
@@ -165,7 +162,7 @@ class Expectation(Schema):
     target: str = Field(default="", description="platform or platform/backend it applies to; empty: every result")
     min: float | None = None
     max: float | None = None
-    within: float | None = None
+    within: float | None = Field(default=None, ge=0)
     of: Literal["limit", "baseline", "published", "physical"] = "limit"
 
     @model_validator(mode="before")
@@ -191,7 +188,7 @@ class Scenario(Schema):
     """One scenario file."""
 
     schema_version: Literal[1] = 1
-    name: str
+    name: FileName
     title: str = ""
     description: str = ""
     workload: Workload
@@ -255,16 +252,11 @@ class LoadedScenario:
 
 def apply_overrides(data: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """Apply ``a.b.c=value`` assignments (values are YAML). A number addresses a list item."""
-    import yaml
-
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         if not separator or not key:
             raise InputError(f"--set {assignment}: expected KEY=VALUE, e.g. measure.loops=3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"--set {key}: value is not valid YAML: {error}") from None
+        value = parse_value(text, f"--set {key}")
         data = _assign(data, key.split("."), value, key)
         if key == "workload.model" and isinstance(data["workload"], dict):
             # One model is asked for, in place of those side by side.
@@ -326,8 +318,4 @@ def load_scenario(reference: str | Path, overrides: Iterable[str] = ()) -> Loade
             raise InputError.at(
                 file, f"workload.variants.{name}", "expected letters, digits, dots and dashes as a name"
             )
-    for index, expectation in enumerate(scenario.expectations):
-        for bound in (expectation.min, expectation.max, expectation.within):
-            if bound is not None and not math.isfinite(bound):
-                raise InputError.at(file, f"expectations.{index}", "bounds must be finite numbers")
     return LoadedScenario(scenario, file.resolve(), data)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile
 
 from emulab.errors import InputError
+from emulab.model.files import read_input
 from emulab.quality.samples import INTEGERS, Dataset, Encoding, Sample, Task, TensorSpec, model_io
 
 if TYPE_CHECKING:
@@ -230,13 +231,7 @@ class MlperfDataset:
         import numpy as np
 
         file = self.folder / row.file
-        try:
-            size = file.stat().st_size
-            if size > MAX_SAMPLE_BYTES:
-                raise InputError.at(file, "", f"{size} bytes is too large for a sample (limit {MAX_SAMPLE_BYTES})")
-            data = file.read_bytes()
-        except OSError as error:
-            raise InputError.at(file, "", f"cannot be read: {error.strerror or error}") from None
+        data = read_input(file, MAX_SAMPLE_BYTES, "a sample")
         pieces = [data]
         if row.window_bytes is not None:
             from emulab.dut.procedures import sliding_windows

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from emulab.backends.base import Availability
 from emulab.errors import InputError, ToolError
+from emulab.model.files import read_input
 from emulab.quality.samples import TensorSpec, trees_io
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ a step or two of the output from what firmware computes: they do not round every
 They are the golden model of accuracy, not the oracle of bit-exactness."""
 
 INSTALL = "pip install ai-edge-litert"
+MAX_MODEL_BYTES = 1 << 30
 
 
 class HostModelUnavailable(ToolError):
@@ -75,10 +77,7 @@ class LitertModel:
             "optimised": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             "reference": OpResolverType.BUILTIN_REF,
         }
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise InputError.at(path, "", f"cannot read the model: {error.strerror or error}") from None
+        content = read_input(path, MAX_MODEL_BYTES, "a TensorFlow Lite model")
         if content[4:8] != b"TFL3":
             raise InputError.at(path, "", "not a TensorFlow Lite model (no TFL3 identifier)")
         try:

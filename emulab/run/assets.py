@@ -105,8 +105,10 @@ def resolve(path: str, base: Path, what: str) -> Path:
         )
         raise InputError(f"{what}: asset {name!r} is not here; {hint}")
     file = Path(path) if Path(path).is_absolute() else base / path
-    if not file.exists():
+    if "\0" in path or not file.exists():
         raise InputError(f"{what}: {file}: no such file")
+    if not path or not (file.is_file() or file.is_dir()):
+        raise InputError(f"{what}: {path!r} is not an ordinary file")
     return file
 
 

@@ -13,7 +13,8 @@ from emulab.errors import BackendUnavailable, DoesNotFit, EmulabError, InputErro
 from emulab.model.quantity import Quantity
 from emulab.model.record import Result, RunRecord, Status
 from emulab.model.scenario import LoadedScenario
-from emulab.run.plan import Job, plan
+from emulab.run.folder import run_folder
+from emulab.run.plan import Job, place_of, plan
 
 Progress = Callable[[str, str], None]
 """Called with (job label, what is being done)."""
@@ -59,19 +60,49 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions | None = None, prog
     A job that cannot run does not stop the others: its result says ``error`` or ``unavailable`` and why. When there
     is only one job, its error is raised as it is.
     """
-    from emulab.run.execute import execute
     from emulab.run.judge import judge
 
     options = options or RunOptions()
     golden: frozenset[str] = frozenset()
     if options.golden:
-        from emulab.run.golden import agreement_of, with_golden
+        from emulab.run.golden import with_golden
 
         loaded, golden = with_golden(loaded)
     scenario = loaded.scenario
     jobs = plan(scenario, options.platforms, options.backends, options.variants)
     started, clock = datetime.now(UTC), time.monotonic()
-    folder = prepare_folder(options.output, scenario.name, started)
+    places = [place_of(job) for job in jobs]
+    with run_folder(options.output, scenario.name, started, places) as folder:
+        results, errors, hashes, wall_s = _execute_all(loaded, jobs, options, golden, folder, progress)
+        # What a scenario asks, it asks of what will ship, not of the float model beside it.
+        judged, expectations = judge(loaded, [r for r in results if r.variant not in golden], options.published)
+        by_label = {result.label: result for result in judged}
+        results = [by_label.get(result.label, result) for result in results]
+        wall_s["total"] = round(time.monotonic() - clock, 3)
+        from emulab.run.provenance import collect
+
+        record = RunRecord(
+            scenario=scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
+            provenance=collect(hashes, scenario.seed, started, wall_s, options.command),
+            results=results,
+            expectations=expectations,
+        )
+        record.write(folder)
+    return RunOutcome(record, folder, exit_code(errors, record))
+
+
+def _execute_all(
+    loaded: LoadedScenario,
+    jobs: Sequence[Job],
+    options: RunOptions,
+    golden: frozenset[str],
+    folder: Path,
+    progress: Progress,
+) -> tuple[list[Result], list[EmulabError], dict[str, str], dict[str, float]]:
+    """Results of all jobs, what went wrong in some, hashes and wall times; raises where no job gave anything."""
+    from emulab.run.execute import execute
+    from emulab.run.golden import agreement_of
+
     results: list[Result] = []
     errors: list[EmulabError] = []
     misfits: list[EmulabError] = []
@@ -101,26 +132,10 @@ def run_scenario(loaded: LoadedScenario, options: RunOptions | None = None, prog
         results.append(result)
         wall_s[job.label] = round(time.monotonic() - begin, 3)
     if errors and len(errors) == len(jobs):
-        _remove_if_empty(folder)
         raise errors[0]
     if len(misfits) == len(jobs):
-        _remove_if_empty(folder)
         raise misfits[0]
-    # What a scenario asks, it asks of what will ship, not of the float model beside it.
-    judged, expectations = judge(loaded, [r for r in results if r.variant not in golden], options.published)
-    by_label = {result.label: result for result in judged}
-    results = [by_label.get(result.label, result) for result in results]
-    wall_s["total"] = round(time.monotonic() - clock, 3)
-    from emulab.run.provenance import collect
-
-    record = RunRecord(
-        scenario=scenario.model_dump(mode="json", by_alias=True, exclude_none=True),
-        provenance=collect(hashes, scenario.seed, started, wall_s, options.command),
-        results=results,
-        expectations=expectations,
-    )
-    record.write(folder)
-    return RunOutcome(record, folder, exit_code(errors, record))
+    return results, errors, hashes, wall_s
 
 
 def _without(job: Job, status: Status, error: EmulabError) -> Result:
@@ -144,30 +159,4 @@ def exit_code(errors: Sequence[EmulabError], record: RunRecord) -> int:
     return 1 if any(item.status != "passed" for item in record.expectations) else 0
 
 
-def prepare_folder(output: Path | None, name: str, started: datetime) -> Path:
-    """Make the run folder, so that an unwritable place is known before the work. ToolError names it."""
-    stamp = started.astimezone().strftime("%Y%m%d-%H%M%S")
-    folder = output if output is not None else Path("runs") / f"{name}-{stamp}"
-    if output is None:
-        number = 1
-        while folder.exists():
-            number += 1
-            folder = Path("runs") / f"{name}-{stamp}-{number}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise ToolError(f"{folder}: run folder cannot be written: {error.strerror}; choose another --output") from None
-    return folder
-
-
-def _remove_if_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
-
-
-__all__ = ["Job", "RunOptions", "RunOutcome", "exit_code", "prepare_folder", "run_scenario"]
+__all__ = ["Job", "RunOptions", "RunOutcome", "exit_code", "run_scenario"]

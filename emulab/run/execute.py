@@ -6,6 +6,8 @@ emulab's own code), so it is kept in the cache under that content; energy over t
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import hashlib
 import json
 import shutil
@@ -28,7 +30,7 @@ from emulab.run.expectations import PHYSICAL_BACKENDS
 from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import measure
 from emulab.run.memory import memory
-from emulab.run.plan import Job
+from emulab.run.plan import Job, place_of
 from emulab.run.published import stated
 from emulab.run.robustness import robustness_of
 from emulab.run.streaming import add_stream, step_inputs, stream_measure, stream_options
@@ -65,7 +67,7 @@ def execute(
     def step(what: str) -> None:
         progress(job.label, what)
 
-    place = job.label.replace("/", ".")
+    place = place_of(job)
     result, hashes = _run(loaded, job, options, folder / place, step)
     artifacts = {kind: f"{place}/{name}" for kind, name in result.artifacts.items()}
     return result.model_copy(update={"artifacts": artifacts}), hashes
@@ -261,10 +263,13 @@ def _build_options(loaded: LoadedScenario) -> Any:
     given = {"model_id": scenario.workload.mlperf_id or scenario.workload.name, "mode": mode, **scenario.build}
     if scenario.workload.stream is not None:
         given["stream"] = stream_options(scenario.workload.stream)
-    try:
-        return BuildOptions(**given)
-    except TypeError as error:
-        raise InputError.at(loaded.file, "build", f"{error}".replace("BuildOptions.__init__() ", "")) from None
+    known = [field.name for field in dataclasses.fields(BuildOptions)]
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]!r}?" if close else f"valid keys: {', '.join(known)}"
+            raise InputError.at(loaded.file, f"build.{key}", f"unknown key {str(key)!r}; {hint}")
+    return BuildOptions(**given)
 
 
 def _flash_base(platform: Platform) -> int:

@@ -22,6 +22,9 @@ def judge(
         return list(results), []
     baseline = read_baseline(loaded)
     refs = references(loaded.scenario, results, baseline)
+    if baseline is None and loaded.scenario.baseline is not None:
+        absent = f"{loaded.path(loaded.scenario.baseline)} is not there; make it with: emulab baseline update"
+        refs = replace(refs, baseline_reason=absent)
     if published:
         refs = replace(refs, published={result.platform: published for result in results})
     finished = [r for r in results if r.status in ("passed", "failed")]

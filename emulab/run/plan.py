@@ -26,6 +26,11 @@ class Job:
         return "/".join(filter(None, (self.platform, self.backend, self.variant)))
 
 
+def place_of(job: Job) -> str:
+    """Name of the folder of a job's artifacts, in the run folder."""
+    return job.label.replace("/", ".")
+
+
 def split_backend(text: str) -> tuple[str, str]:
     """``name:argument`` -> (name, argument)."""
     name, _, argument = text.partition(":")

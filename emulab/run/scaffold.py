@@ -132,13 +132,12 @@ def _measure(
 ) -> list[str]:
     import tempfile
 
-    import yaml
-
     from emulab.model.base import validate
+    from emulab.model.files import parse_yaml
     from emulab.model.scenario import LoadedScenario, Scenario
     from emulab.run.engine import RunOptions, run_scenario
 
-    data = yaml.safe_load(head)
+    data = parse_yaml(head)
     loaded = LoadedScenario(validate(Scenario, data, scenario), scenario.resolve(), data)
     with tempfile.TemporaryDirectory(prefix="emulab-") as scratch:
         record = run_scenario(loaded, RunOptions(output=Path(scratch)), progress).record

@@ -28,7 +28,7 @@ class Task:
 
 @lru_cache(maxsize=8)
 def _scenario_data(file: str, mtime_ns: int) -> dict[str, Any]:
-    from emulab.model.platform import read_yaml
+    from emulab.model.files import read_yaml
 
     return read_yaml(Path(file))
 

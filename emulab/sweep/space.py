@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from emulab.errors import InputError
+from emulab.model.files import parse_value
 
 _RANGE = re.compile(r"(?P<lo>[^:]+):(?P<hi>[^:]+):(?P<kind>lin|log|rand|logrand)(?P<n>\d+)")
 _COMPARISON = re.compile(r"\s*(?P<left>[\w.]+)\s*(?P<op><=|>=|<|>|==|!=)\s*(?P<right>[\w.eE+-]+)\s*")
@@ -57,11 +58,9 @@ class Constraint:
 
     @staticmethod
     def _value(text: str, variant: dict[str, Any]) -> Any:
-        import yaml
-
         if text in variant:
             return variant[text]
-        value = yaml.safe_load(text)
+        value = parse_value(text, f"--where {text}")
         if isinstance(value, str) and "." in value:
             raise InputError(f"--where: {text!r} is not a varied key; varied: {', '.join(variant)}")
         return value
@@ -69,8 +68,6 @@ class Constraint:
 
 def parse_axis(text: str, base: Path, seed: int) -> Axis:
     """One ``--vary`` argument. *base* is the folder that relative globs refer to."""
-    import yaml
-
     key, separator, spec = text.partition("=")
     if not separator or not key or not spec:
         raise InputError(f"--vary {text}: expected KEY=a,b or KEY=lo:hi:logN")
@@ -85,10 +82,7 @@ def parse_axis(text: str, base: Path, seed: int) -> Axis:
         if not files:
             raise InputError(f"--vary {text}: no file matches {pattern}")
         return Axis(key, tuple(str(Path(file).resolve()) for file in files))
-    try:
-        values = yaml.safe_load(f"[{spec}]")
-    except yaml.YAMLError as error:
-        raise InputError(f"--vary {text}: values are not valid YAML: {str(error).splitlines()[0]}") from None
+    values = parse_value(f"[{spec}]", f"--vary {text}")
     return Axis(key, tuple(values))
 
 

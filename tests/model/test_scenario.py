@@ -45,7 +45,16 @@ def test_shipped_scenarios_are_valid(name: str) -> None:
         ({"schema_version": 2}, "schema_version: Input should be 1 (found 2)"),
         ({"expectations": [{"metric": "latency_s"}]}, "give exactly one of min, max, within"),
         ({"expectations": [{"metric": "latency_s", "within": 0.05}]}, "`within` needs `of: baseline`"),
-        ({"expectations": [{"metric": "latency_s", "max": float("nan")}]}, "bounds must be finite"),
+        (
+            {"expectations": [{"metric": "latency_s", "max": float("nan")}]},
+            "expectations.0.max: Input should be a finite number",
+        ),
+        *(
+            ({"name": name}, "name: expected 1 to 80 letters")
+            for name in ("../x", "/x", "..", "", "a\nb", "a\0b", "n" * 81)
+        ),
+        ({"measure": {"timeout_s": float("inf")}}, "measure.timeout_s: Input should be a finite number"),
+        ({"measure": {"modes": []}}, "measure.modes: List should have at least 1 item"),
         ({"workload": {"name": "w"}}, "needs `model`, `variants` or `firmware`"),
         ({"targets": [{"platforms": ["a"], "backend": ["b"]}]}, "did you mean 'backends'?"),
         ({"duty_cycle": {"period_s": -1, "phases": []}}, "duty_cycle.period_s:"),

@@ -103,7 +103,8 @@ def _published() -> list[dict[str, str]]:
 
 
 def _parts() -> list[dict[str, str]]:
-    from emulab.model.platform import read_yaml, search_path
+    from emulab.model.files import read_yaml
+    from emulab.model.platform import search_path
 
     rows = []
     for folder in search_path("platforms"):

@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     from emulab.model.platform import load_platform
     from emulab.model.record import read_record
     from emulab.model.scenario import load_scenario
-    from emulab.run.engine import prepare_folder
     from emulab.run.execute import evaluate_job
+    from emulab.run.folder import run_folder
     from emulab.run.plan import plan
 
     loaded = load_scenario(args.scenario, args.overrides)
@@ -59,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
     if cycle is None:
         raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
     record = None if args.windows is None else read_record(args.windows)
-    folder = prepare_folder(args.output, f"simulate-{loaded.scenario.name}", datetime.now(UTC))
     jobs = {job.platform: job for job in reversed(plan(loaded.scenario, args.platforms, args.backends))}
     simulations: list[Simulation] = []
-    with progress(quiet=args.json) as step:
+    name = f"simulate-{loaded.scenario.name}"
+    with run_folder(args.output, name, datetime.now(UTC)) as folder, progress(quiet=args.json) as step:
         for name, job in sorted(jobs.items(), key=lambda item: item[0]):
             platform = load_platform(name).platform
             if record is not None:
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
                     workers=args.workers,
                 )
             )
-    write_simulations(simulations, folder, parquet=args.parquet)
+        write_simulations(simulations, folder, parquet=args.parquet)
     if args.json:
         import json
 

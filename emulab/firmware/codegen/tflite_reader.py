@@ -15,6 +15,7 @@ from typing import Any
 from emulab.errors import InputError
 from emulab.firmware.codegen.graph import DType, Graph, Op, Quantisation, Subgraph, Tensor, short
 from emulab.firmware.codegen.options import READERS, Options
+from emulab.model.files import read_input
 
 MAX_FILE_BYTES = 64 << 20
 MAX_OPERATORS = 4096
@@ -40,13 +41,7 @@ _GARBAGE = (struct.error, IndexError, TypeError, ValueError, AttributeError, Ove
 
 def read_model(path: Path) -> Graph:
     """Read `path`; InputError names the file and what is wrong with it."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise InputError(f"{path}: {size} bytes is too large for a model (limit {MAX_FILE_BYTES})")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the model: {error.strerror or error}") from error
+    data = read_input(path, MAX_FILE_BYTES, "a TensorFlow Lite model")
     return parse_model(data, name=path.stem, origin=str(path))
 
 
