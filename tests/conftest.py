@@ -6,6 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes, or its making, says how busy the host is, and nothing of what is tested. The same examples
+# every time: what is found by chance is found on somebody else's pull request. A number of them on request is random.
+settings.register_profile(
+    "emulab",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="EMULAB_FUZZ_EXAMPLES" not in os.environ,
+)
+settings.load_profile("emulab")
 
 
 @pytest.fixture(scope="session", autouse=True)

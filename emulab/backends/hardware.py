@@ -9,7 +9,6 @@ Options (command line): ``serial`` (device, socket:// or rfc2217:// URL, rtt: or
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from emulab.backends.base import Availability, Capability, CurrentTrace, GpioEdge, SessionOptions
 from emulab.backends.recorder import RecordingConsole, write_recording
 from emulab.errors import EmulabError, InputError, ToolError
+from emulab.lab import hosttime
 from emulab.lab.capture import Capture
 from emulab.lab.consoles import LabConsole, open_console
 from emulab.lab.flash import FlashJob, flash_with_retries, open_loader
@@ -39,10 +39,10 @@ class WallClock:
     kind: Literal["wall"] = "wall"
 
     def __init__(self) -> None:
-        self._zero = time.monotonic()
+        self._zero = hosttime.now_s()
 
     def now_s(self) -> float:
-        return time.monotonic() - self._zero
+        return hosttime.now_s() - self._zero
 
 
 def bucketed(capture: Capture, voltage_v: float = 0.0) -> CurrentTrace:

@@ -105,10 +105,11 @@ class DutClient:
         except DutTimeout:
             if self.clock.kind == "virtual" and boot_s >= self.limit_s:
                 raise
-        deadline = time.monotonic() + self.limit_s
+        deadline, asked = time.monotonic() + self.limit_s, 0
         while True:
             self._splitter.clear()
             self._send("name")
+            asked += 1
             try:
                 # A boot that ends meanwhile has an m-ready of its own: only the name is an answer
                 limit = min(2.0, max(deadline - time.monotonic(), 0.1))
@@ -118,6 +119,11 @@ class DutClient:
             except DutTimeout:
                 if time.monotonic() >= deadline:
                     raise self._timeout("the start (boot or `name`)", self.limit_s) from None
+        if asked > 1:
+            # A board that was slow to answer, not deaf, has more names to tell: they are no answers to what comes next.
+            self._send("profile")
+            while messages.profile(self._until_ready("profile", self.limit_s, booting=True)) is None:
+                pass
         if not self.mode:
             # The boot, which says the mode, was missed: in energy mode a timestamp is a pulse and no line.
             self.mode = "energy" if self.timestamp() is None else "performance"

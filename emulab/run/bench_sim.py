@@ -27,8 +27,9 @@ DEFAULT_ACTIVE_A = 0.012
 class BenchOptions:
     """What the bench is made of. ``line`` is ``pty``, ``tcp`` or ``tcp:PORT``; ``speed`` is world seconds per second.
 
-    ``active_a`` and ``idle_a`` are the supply current while a command runs and otherwise; None takes it from the
-    platform's power data. A backend with a power meter of its own plays that instead.
+    ``active_a`` and ``idle_a`` are the supply current while a command runs and otherwise. None takes it from the
+    platform's power data: on the embedded machine as the firmware runs, else its mean while anything runs. A backend
+    with a power meter of its own plays that instead.
     """
 
     backend: str = "unicorn"
@@ -72,10 +73,15 @@ def bench_sim(platform: Platform, image: Image, options: BenchOptions | None = N
     idle = options.idle_a if options.idle_a is not None else IDLE_SHARE * active
     session_options = SessionOptions(profile=False, seed=options.seed, argument=options.argument)
     backend = load_backend(options.backend)
-    with (
-        backend.open(backend.firmware_platform(platform), image, session_options) as session,
-        Bench(
-            session,
+    with backend.open(backend.firmware_platform(platform), image, session_options) as session:
+        meter = None
+        machine = getattr(session, "machine", None)
+        if machine is not None and platform.power is not None and options.active_a is None:
+            from emulab.run.bench_sim_power import ModelledPower, PoweredSession
+
+            meter = ModelledPower(platform, machine)
+        with Bench(
+            session if meter is None else PoweredSession(session, meter),
             pin=platform.board.timestamp_pin,
             line=options.line,
             monitors=options.monitors,
@@ -84,9 +90,9 @@ def bench_sim(platform: Platform, image: Image, options: BenchOptions | None = N
             idle_a=idle,
             active_a=active,
             interface_board=options.interface_board,
-        ) as bench,
-    ):
-        yield bench
+            waits_at=meter.idle_a if meter is not None and options.idle_a is None else None,
+        ) as bench:
+            yield bench
 
 
 def bench_image(loaded: LoadedScenario, platform: Platform, given: Path | None, base: int | None, mode: str) -> Image:

@@ -26,7 +26,10 @@ from emulab.lab.bench.bench import Bench
 from emulab.lab.bench.imperfection import Imperfection
 from emulab.lab.capture import Capture
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals need a POSIX system")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals need a POSIX system"),
+    pytest.mark.usefixtures("steady_clock"),
+]
 PLATFORM = SimpleNamespace(
     name="board",
     power=None,
@@ -67,10 +70,22 @@ def power_of(bench, name="ppk2", volts=3.0):
     return f"{name}:{bench.monitors[name]},voltage_v={volts}"
 
 
+def once_measuring(bench, action):
+    """Do *action* when the monitor has sent more than half a second's samples."""
+
+    def wait():
+        deadline = time.monotonic() + 60
+        while bench.sims["ppk2"].sent < 60_000 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        action()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 @pytest.mark.parametrize("line", ["pty", "tcp"])
 def test_performance_and_accuracy_through_a_real_port(line):
     with bench_of(latency_us=43_420, speed=20.0, line=line) as bench, open_board(bench) as session:
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
         assert client.profile()[1] == "kws01"
         found = performance(client, [b"\5\0"], loops=3, warmups=1, window_s=0.5)
@@ -83,24 +98,13 @@ def test_performance_and_accuracy_through_a_real_port(line):
 
 @pytest.mark.parametrize(("monitor", "rate"), [("ppk2", 1e5), ("lpm01a", 1e3)])
 def test_energy_with_noise_drift_losses_and_clock_error(monitor, rate, tmp_path):
-    # The bench plays in real time: a host too busy to keep up loses more samples than it was told to. It gets three
-    # tries; a fault of ours fails all of them.
-    for attempt in range(3):
-        try:
-            return _energy_with_flaws(monitor, rate, tmp_path / str(attempt))
-        except AssertionError:
-            if attempt == 2:
-                raise
-
-
-def _energy_with_flaws(monitor, rate, tmp_path):
-    # The LPM01A does not say where in a second it lost samples: an edge is known to ten of them, so windows are longer.
+    # The LPM01A does not say where in a second it lost samples: an edge is known to 14 ms, so windows are longer.
     loops, count = (3, 40) if monitor == "ppk2" else (2, 150)
     options = {"energy_mode": True, "latency_us": 20_000, "imperfection": FLAWED, "active_a": 0.0132, "idle_a": 0.003}
     with bench_of(monitors=(monitor,), **options) as bench:
         record = str(tmp_path / "rec")
         with open_board(bench, power=power_of(bench, monitor), record=record) as session:
-            client = DutClient(session.console, session.clock, 10.0)
+            client = DutClient(session.console, session.clock, 60.0)
             client.sync()
             assert client.mode == "energy"
             result, trace = energy(session, client, [b"\1"], loops=loops, inferences=count, warmups=1, pin="PA9")
@@ -109,7 +113,7 @@ def _energy_with_flaws(monitor, rate, tmp_path):
         played = [3.0 * bench.player.charge(edges[2 * i], edges[2 * i + 1]) / count for i in range(loops)]
     assert result.alignment == "gpio edges seen by the power monitor"
     assert result.energy_per_inference_j == pytest.approx(statistics.median(played), rel=0.01)
-    assert result.latency_s == pytest.approx(0.02, rel=0.001 if monitor == "ppk2" else 0.003)
+    assert result.latency_s == pytest.approx(0.02, rel=0.001 if monitor == "ppk2" else 0.0093)
     share = trace.lost_samples / (len(trace.mean_a) * trace.step_s * rate)
     assert 0.002 < share < 0.03
     assert any("samples lost" in note for note in notes)
@@ -125,7 +129,7 @@ def _energy_with_flaws(monitor, rate, tmp_path):
 def test_energy_of_firmware_without_a_timestamp_pin():
     options = {"latency_us": 20_000, "active_a": 0.0132, "idle_a": 0.003}
     with bench_of(**options) as bench, open_board(bench, power=power_of(bench)) as session:
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
         result, _ = energy(session, client, [b"\1"], loops=2, inferences=50, warmups=2)
     assert result.alignment == "timestamps of the DUT"
@@ -136,9 +140,9 @@ def test_cable_pulled_says_so_and_keeps_what_came(tmp_path):
     record = tmp_path / "rec"
     with bench_of(energy_mode=True, latency_us=20_000) as bench:
         session = open_board(bench, power=power_of(bench), record=str(record))
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
-        threading.Timer(0.6, bench.pull_console).start()
+        once_measuring(bench, bench.pull_console)
         with pytest.raises(ToolError, match=r"the line is gone.*cable"), session:
             energy(session, client, [b"\1"], loops=2, inferences=100, warmups=0, pin="PA9")
     from emulab.lab.captures import read_recording
@@ -155,9 +159,9 @@ def test_monitor_unplugged_is_said():
         bench_of(energy_mode=True, latency_us=20_000) as bench,
         open_board(bench, power=power_of(bench)) as session,
     ):
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
-        threading.Timer(0.5, bench.sims["ppk2"].close).start()
+        once_measuring(bench, bench.sims["ppk2"].close)
         with pytest.raises(ToolError, match="monitor's line is gone"):
             energy(session, client, [b"\1"], loops=1, inferences=60, warmups=0, pin="PA9")
 
@@ -167,7 +171,7 @@ def test_an_overload_is_no_measurement(tmp_path):
     record = tmp_path / "rec"
     with bench_of(energy_mode=True, latency_us=20_000, active_a=2.0) as bench:
         session = open_board(bench, power=power_of(bench), record=str(record))
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
         with pytest.raises(ToolError, match=r"power monitor: overload: \d+ of \d+ samples .*kept, marked"), session:
             energy(session, client, [b"\1"], loops=1, inferences=20, warmups=0, pin="PA9")
@@ -180,7 +184,7 @@ def test_an_overload_is_no_measurement(tmp_path):
 
 def test_a_board_that_resets_in_a_window():
     with bench_of(latency_us=20_000) as bench, open_board(bench) as session:
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
         boot = ["m-warmup-start-0", "m-timestamp-mode-performance", "m-init-done", "m-ready"]
         bench.player._session.dut.hook = lambda c, a: boot if c.startswith("infer") else None
@@ -194,9 +198,9 @@ def test_a_port_that_comes_back_after_flashing(tmp_path):
     link = tmp_path / "ttyACM0"
     with bench_of(monitors=()) as bench:
         threading.Timer(0.4, link.symlink_to, [bench.console_url]).start()
-        console = open_console(str(link), 115200, within_s=10.0)
+        console = open_console(str(link), 115200, within_s=60.0)
         console.write(b"name%")
-        assert console.read(5.0)
+        assert console.read(30.0)
         console.close()
         link.unlink()
         begin = time.monotonic()
@@ -230,11 +234,16 @@ def test_something_that_is_no_ppk2():
 
 def test_silent_board():
     with bench_of() as bench, open_board(bench) as session:
-        client = DutClient(session.console, session.clock, 0.5)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
         bench.player._session.dut.hook = lambda c, a: ["thinking", "m-ready"][:1] if c == "name" else None
-        with pytest.raises(DutTimeout, match="thinking"):
-            client.name()
+        for limit_s in (0.5, 4.0, 30.0):  # a busy host may need that long to hear the board say so
+            client.limit_s = limit_s
+            with pytest.raises(DutTimeout) as caught:
+                client.name()
+            if "thinking" in str(caught.value):
+                break
+        assert "thinking" in str(caught.value)
         assert "thinking" in session.describe_state()
 
 
@@ -242,14 +251,11 @@ STOPPED = """
 import sys, time
 sys.path[:0] = {path!r}
 from test_hardware import *
-import pathlib
-ready = pathlib.Path(sys.argv[1])
-options = SessionOptions(extra={{"serial": sys.argv[2], "power": sys.argv[3], "record": sys.argv[4]}})
+options = SessionOptions(extra=dict(zip(("serial", "power", "record"), sys.argv[1:], strict=True)))
 try:
     with HardwareBackend().open(PLATFORM, IMAGE, options) as session:
-        client = DutClient(session.console, session.clock, 20.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
-        ready.touch()
         energy(session, client, [b"\\1"], loops=1, inferences=100, warmups=0, pin="PA9")
 except ToolError as error:
     print(error)
@@ -261,18 +267,18 @@ def test_host_stopped_for_five_seconds(tmp_path):
     here = os.path.dirname(__file__)
     script = STOPPED.format(path=[here, os.path.join(here, "..", "dut")])
     with bench_of(energy_mode=True, latency_us=20_000) as bench:
-        ready, record = tmp_path / "ready", tmp_path / "rec"
-        command = [sys.executable, "-c", script, str(ready), bench.console_url, power_of(bench), str(record)]
+        record = tmp_path / "rec"
+        command = [sys.executable, "-c", script, bench.console_url, power_of(bench), str(record)]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         try:
-            deadline = time.monotonic() + 30
-            while not ready.exists() and time.monotonic() < deadline and child.poll() is None:
-                time.sleep(0.05)
-            time.sleep(0.7)
+            deadline = time.monotonic() + 120
+            measures = bench.sims["ppk2"]
+            while measures.sent < 20_000 and time.monotonic() < deadline and child.poll() is None:
+                time.sleep(0.02)
             child.send_signal(signal.SIGSTOP)
             time.sleep(5)
             child.send_signal(signal.SIGCONT)
-            output, _ = child.communicate(timeout=60)
+            output, _ = child.communicate(timeout=120)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
@@ -298,7 +304,7 @@ def test_a_board_behind_the_simulated_interface_board():
         bench_of(latency_us=20_000, speed=5.0, interface_board=True) as bench,
         open_board(bench, interface_board=True) as session,
     ):
-        client = DutClient(session.console, session.clock, 10.0)
+        client = DutClient(session.console, session.clock, 60.0)
         client.sync()
         assert client.profile()[1] == "kws01"
         assert performance(client, [b"\5\0"], loops=2, inferences=4).latency_s == pytest.approx(0.02)
@@ -312,7 +318,7 @@ def test_a_board_behind_the_simulated_interface_board():
         for command in (b"name%", b"setbaud 9600%", b"play x%", b"dut name%"):
             console.write(command)
         while b"[dut]: m-ready" not in heard:
-            found = console.read(5.0)
+            found = console.read(30.0)
             assert found, heard
             heard += found
         console.close()

@@ -43,4 +43,4 @@ def test_wrong_model_on_a_real_board(tmp_path):
 def engine_client(board: Board):
     from emulab.dut import DutClient
 
-    return DutClient(board.console, board.clock, 1.0)
+    return DutClient(board.console, board.clock, 60.0)

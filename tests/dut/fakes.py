@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from emulab.backends.base import CurrentTrace, GpioEdge
+
+
+class SteadyClock:
+    """Seconds of the host in which this process ran: what it was stopped or starved for is not counted.
+
+    On it a bench in this process and what listens to it agree on the time, however busy the host is. Use as a context
+    manager: a thread keeps it going.
+    """
+
+    MOST_S = 0.05
+
+    def __init__(self) -> None:
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._time_s, self._last_s = 0.0, time.monotonic()
+
+    def __call__(self) -> float:
+        with self._lock:
+            now = time.monotonic()
+            self._time_s += min(now - self._last_s, self.MOST_S)
+            self._last_s = now
+            return self._time_s
+
+    def _run(self) -> None:
+        while not self._ended.wait(0.01):
+            self()
+
+    def __enter__(self) -> SteadyClock:
+        self._thread = threading.Thread(target=self._run, name="steady-clock", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from fakes import FakeClock, FakeDut
 from hypothesis import given, settings
@@ -89,6 +91,24 @@ def test_sync_is_not_fooled_by_a_late_boot():
     client.sync(boot_s=0.01)
     dut.hook = lambda command, answer: None
     assert client.profile()[1] == "kws01"
+
+
+def test_a_slow_board_that_was_asked_twice():
+    """It answers every name once it has booted: none of these is the answer to what is asked next."""
+    dut = FakeDut(clock=FakeClock("wall"), boots=False)
+    client = client_of(dut, limit_s=60.0)
+
+    def read(timeout_s):
+        if dut.heard.count("name") < 2:
+            time.sleep(0.01)
+            return b""
+        return FakeDut.read(dut, timeout_s)
+
+    dut.read = read
+    client.sync(boot_s=0.01)
+    assert dut.heard[:3] == ["name", "name", "profile"]
+    assert client.profile()[1] == "kws01"
+    assert client.name() == "fake"
 
 
 def test_a_silent_board_is_a_timeout_that_says_so():

@@ -185,7 +185,7 @@ def test_uf2_round_trip_and_copy(tmp_path):
     (drive / "INFO_UF2.TXT").write_text("UF2 Bootloader\n")
 
     def boot_loader():
-        for _ in range(200):
+        for _ in range(6000):
             if (drive / "FIRMWARE.UF2").exists() and (drive / "FIRMWARE.UF2").stat().st_size >= 512:
                 (drive / "INFO_UF2.TXT").unlink()
                 return

@@ -108,7 +108,9 @@ def test_npz_refuses_pickles_bombs_and_garbage(tmp_path: Path, monkeypatch: pyte
         open_dataset(tmp_path / "absent.npz")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(st.data())
 def test_npz_survives_damage(tmp_path: Path, data: st.DataObject) -> None:
     """Any cut or flipped byte gives a dataset or an InputError, nothing else."""

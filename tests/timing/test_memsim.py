@@ -154,7 +154,9 @@ def test_prediction_learns_a_loop_and_its_exit_costs(make_memsim: Any) -> None:
     assert sim.branch(0x1010, 0x208, 1, ret, 0) == 3 * 256  # the stack is empty
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.integers(0, 400), st.booleans()), min_size=1, max_size=200), st.sampled_from([1, 2, 4]))
 def test_cache_agrees_with_a_plain_model(make_memsim: Any, accesses: list[tuple[int, bool]], ways: int) -> None:
     sim = make_memsim(memory_config(small(ways=ways)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from emulab.errors import EmulabError, InputError
 from emulab.lab.bench.imperfection import Imperfection
@@ -36,6 +36,7 @@ class Bench:
         idle_a: float = 0.002,
         active_a: float = 0.012,
         interface_board: bool = False,
+        waits_at: Callable[[], float] | None = None,
     ) -> None:
         if speed <= 0:
             raise InputError(f"bench-sim: speed {speed:g} must be positive")
@@ -43,7 +44,7 @@ class Bench:
             if name not in MONITORS:
                 raise InputError(f"bench-sim: monitor {name!r} is unknown; known: {', '.join(MONITORS)}")
         self.world = World(speed)
-        self.player = Player(session, self.world.now_s, pin, idle_a, active_a)
+        self.player = Player(session, self.world.now_s, pin, idle_a, active_a, waits_at)
         self.failure: EmulabError | None = None
         self._stop = threading.Event()
         self._console: Line = open_line(line)

@@ -46,7 +46,7 @@ class Played:
 
 class Player:
     """Answers bytes from the host. A session with a power meter plays its own current, else ``active_a`` while it
-    works.
+    works. Between commands it is ``idle_a``, from the boot on what ``waits_at`` says where that is given.
 
     The session must answer commands of the DUT protocol (each ends with ``m-ready``).
     """
@@ -58,8 +58,10 @@ class Player:
         pin: str = "",
         idle_a: float = 0.002,
         active_a: float = 0.012,
+        waits_at: Callable[[], float] | None = None,
     ) -> None:
         self._session, self._now, self._pin = session, now, pin
+        self._waits_at = waits_at
         self.idle_a, self.active_a = idle_a, active_a
         self._lock = threading.Lock()
         self._segments: list[Played] = []
@@ -68,7 +70,10 @@ class Player:
 
     def boot(self) -> list[tuple[float, bytes]]:
         """Run the firmware to its first ``m-ready``: (world seconds, bytes) to print."""
-        return self._answer(self.idle_a)
+        said = self._answer(self.idle_a)
+        if self._waits_at is not None:
+            self.idle_a = self._waits_at()
+        return said
 
     def feed(self, data: bytes) -> Iterator[list[tuple[float, bytes]]]:
         """Give *data* to the firmware; one answer per command, (world seconds, bytes) to print."""

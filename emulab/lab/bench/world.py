@@ -1,9 +1,10 @@
-"""The one time of a simulated bench: the wall clock, at a chosen speed."""
+"""The one time of a simulated bench: the host's clock, at a chosen speed."""
 
 from __future__ import annotations
 
 import threading
-import time
+
+from emulab.lab import hosttime
 
 
 class World:
@@ -11,11 +12,11 @@ class World:
 
     def __init__(self, speed: float = 1.0) -> None:
         self._speed = speed
-        self._zero = time.monotonic()
+        self._zero = hosttime.now_s()
 
     def now_s(self) -> float:
         """World time now."""
-        return (time.monotonic() - self._zero) * self._speed
+        return (hosttime.now_s() - self._zero) * self._speed
 
     def wait_until(self, when_s: float, stop: threading.Event) -> bool:
         """Sleep until world time *when_s*; False when *stop* was set meanwhile."""

@@ -7,15 +7,21 @@ may ignore them.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import time
 
 from emulab.errors import InputError, ToolError
+from emulab.lab import hosttime
 from emulab.lab.capture import Capture
 from emulab.lab.ports import LINE_ERRORS, open_port
 from emulab.lab.power.base import MonitorOptions
 from emulab.lab.power.stream import StreamReader
+
+TAIL_S = 0.1
+"""Sampling goes on this long after it was asked to stop, since the host hears of a window's end late."""
+SETTLE_S = 1.0
 
 
 def decode(text: str, voltage_v: float, start_s: float = 0.0) -> Capture:
@@ -69,7 +75,7 @@ class Ina2xx:
         if not options.address:
             raise InputError("--power ina2xx: name the bridge's port, e.g. ina2xx:/dev/ttyUSB0")
         self._options = options
-        self._clock = options.clock or time.monotonic
+        self._clock = options.clock or hosttime.now_s
         self._port = open_port(options.address, int(options.extra.get("baud", "921600")), "power monitor INA2xx")
         self._reader: StreamReader | None = None
         self._start_s = 0.0
@@ -88,11 +94,13 @@ class Ina2xx:
         self._start_s = self._clock()
 
     def stop(self) -> None:
-        """Stop."""
+        """Stop; what is on its way is still taken. A bridge that cannot be stopped is heard for a moment longer."""
         if self._reader is not None:
+            time.sleep(TAIL_S)
+            with contextlib.suppress(*LINE_ERRORS):  # the reader says when the line is gone
+                self._port.write(b"stop\n")
+            self._reader.settle(limit_s=SETTLE_S)
             self._reader.stop()
-            if not self._reader.trouble:
-                self._line(b"stop\n")
 
     def capture(self) -> Capture:
         """What came between start and stop."""

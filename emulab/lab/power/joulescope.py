@@ -6,10 +6,10 @@ block of data is a dict with ``sample_id``, ``decimate_factor``, ``sample_rate``
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from emulab.errors import BackendUnavailable, ToolError
+from emulab.lab import hosttime
 from emulab.lab.capture import Capture
 from emulab.lab.power.base import MonitorOptions
 
@@ -47,7 +47,7 @@ class Js220:
                 "hardware", "--power js220: pyjoulescope_driver is not installed", "pip install pyjoulescope_driver"
             ) from None
         self._options = options
-        self._clock = options.clock or time.monotonic
+        self._clock = options.clock or hosttime.now_s
         self._driver: Any = Driver()
         paths = [p for p in self._driver.device_paths() if "js220" in p and options.address in p]
         if len(paths) != 1:

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 from emulab.errors import InputError, ToolError
+from emulab.lab import hosttime
 from emulab.lab.capture import Capture
 from emulab.lab.ports import LINE_ERRORS, open_port
 from emulab.lab.power import lpm01a_text as wire
@@ -16,7 +17,7 @@ from emulab.lab.power.stream import StreamReader
 
 BAUD = 3_686_400
 RATE_HZ = 1000.0
-ANSWER_S = 3.0
+ANSWER_S = 10.0
 TAIL_S = 0.1
 """The acquisition goes on this long after it was asked to stop, so that the last event is in it."""
 
@@ -30,7 +31,7 @@ class Lpm01a:
         if not 1.8 <= options.voltage_v <= 3.3:
             raise InputError(f"--power lpm01a: supply of {options.voltage_v:g} V; the LPM01A gives 1.8 V to 3.3 V")
         self._options = options
-        self._clock = options.clock or time.monotonic
+        self._clock = options.clock or hosttime.now_s
         self._port = open_port(options.address, BAUD, "power monitor LPM01A")
         self._reader = StreamReader(self._port)
         self._begin = 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emulab.errors import ToolError
+from emulab.lab import hosttime
 from emulab.lab.capture import Capture
 from emulab.lab.power.base import MonitorOptions
 
@@ -147,7 +148,7 @@ class Otii:
     def __init__(self, options: MonitorOptions) -> None:
         host, _, port = options.address.rpartition(":") if ":" in options.address else (options.address, "", "")
         self._options = options
-        self._clock = options.clock or time.monotonic
+        self._clock = options.clock or hosttime.now_s
         self._line = OtiiLine(host or DEFAULT[0], int(port) if port.isdigit() else DEFAULT[1])
         self._start_s = 0.0
         try:

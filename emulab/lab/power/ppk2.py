@@ -6,13 +6,14 @@ import contextlib
 import time
 
 from emulab.errors import InputError, ToolError
+from emulab.lab import hosttime
 from emulab.lab.capture import Capture
 from emulab.lab.ports import LINE_ERRORS, open_port
 from emulab.lab.power import ppk2_packet as packet
 from emulab.lab.power.base import MonitorOptions
 from emulab.lab.power.stream import StreamReader
 
-METADATA_S = 3.0
+METADATA_S = 5.0
 TAIL_S = 0.1
 """Sampling goes on this long after it was asked to stop, since the host hears of a window's end late."""
 
@@ -26,7 +27,7 @@ class Ppk2:
         if not 0.8 <= options.voltage_v <= 5.0:
             raise InputError(f"--power ppk2: supply of {options.voltage_v:g} V; the PPK2 gives 0.8 V to 5 V")
         self._options = options
-        self._clock = options.clock or time.monotonic
+        self._clock = options.clock or hosttime.now_s
         self._port = open_port(options.address, 115200, "power monitor PPK2")
         self._reader: StreamReader | None = None
         self._start_s = 0.0

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from emulab.lab import hosttime
 from emulab.lab.ports import LINE_ERRORS
 
 STALL_S = 2.0
@@ -30,7 +31,7 @@ class StreamReader:
 
     def _run(self) -> None:
         self._port.timeout = 0.05
-        last = time.monotonic()
+        last = hosttime.now_s()
         while not self._stop.is_set():
             try:
                 chunk = self._port.read(max(1, min(self._port.in_waiting, 65536)))
@@ -38,7 +39,7 @@ class StreamReader:
                 text = str(error).splitlines()[0] if str(error) else type(error).__name__
                 self.trouble = self.trouble or f"the monitor's line is gone ({text}); was its cable pulled?"
                 return
-            now = time.monotonic()
+            now = hosttime.now_s()
             if now - last > STALL_S:
                 self.trouble = self.trouble or f"this process stood still for {now - last:.1f} s; samples were lost"
             last = now
