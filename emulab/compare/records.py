@@ -111,6 +111,9 @@ def compare_records(
         refs = References(physical=[p.physical for p in pairs if p.physical is not None])
         notes += _published_beside(emulated, pairs)
         what = "physical"
+        for pair in pairs:
+            if pair.physical is not None and pair.physical.backend not in PHYSICAL_BACKENDS:
+                notes.append(f"{pair.name} is emulated too: under `physical` stands the second record")
     _check_asked(within or {}, pairs)
     if not pairs:
         raise InputError("compare: the first record holds no finished result to compare; did its run fail?")
@@ -295,19 +298,33 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def compact_rows(comparison: Comparison) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows fit for a terminal: metrics that both sides have or a tolerance asks for; the rest as lines, with
-    reasons."""
+    """Rows fit for a terminal: metrics that both sides have or a tolerance asks for; the rest as lines.
+
+    Lines say what one side lacks, with the reason, and how far apart the levels of noise are that nobody asked for.
+    """
     several = len(comparison.pairs) > 1
     rows: list[dict[str, str]] = []
     missing: dict[str, list[str]] = {}
+    noise: dict[str, list[float]] = {}
     for row, cells in zip(comparison.rows, comparison_rows(comparison), strict=True):
+        prefix = f"{cells['platform']}: " if several else ""
         if row.deviation is None and not row.bound:
-            missing.setdefault(f"{cells['platform']}: {row.message}" if several else row.message, []).append(row.metric)
+            missing.setdefault(f"{prefix}{row.message}", []).append(row.metric)
             continue
-        if not several:
-            del cells["platform"]
+        if "@" in row.metric and not row.bound and row.deviation is not None:
+            noise.setdefault(prefix + row.metric.partition("@")[0], []).append(row.deviation)
+            continue
+        if not row.bound:
+            cells["verdict"] = "-"
+            cells["reason"] = ""
         rows.append({key: value for key, value in cells.items() if key != "sigmas"})
-    return rows, [f"{reason}: {', '.join(metrics)}" for reason, metrics in missing.items()]
+    if not any(row["reason"] for row in rows):
+        rows = [{key: value for key, value in row.items() if key != "reason"} for row in rows]
+    lines = [f"{reason}: {', '.join(metrics)}" for reason, metrics in missing.items()]
+    for metric, deviations in noise.items():
+        most = max(deviations, key=abs)
+        lines.append(f"{metric} at {len(deviations)} levels of noise: {percent(most)} at most")
+    return rows, lines
 
 
 def show(quantity: Quantity | None) -> str:

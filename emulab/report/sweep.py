@@ -71,7 +71,7 @@ def print_sweep(result: SweepResult, console: Console) -> None:
         *map(title, metrics),
         "violates",
     ]:
-        table.add_column(key)
+        table.add_column(key.rpartition(".")[2], no_wrap=key in result.keys, overflow="fold")
     for index in chosen[:SHOWN]:
         row = result.rows[index]
         keys = [*result.keys, *(k for k in ("platform", "backend") if k not in result.keys)]

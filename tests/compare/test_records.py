@@ -57,6 +57,22 @@ def test_every_row_is_full_or_says_why():
     compact, missing = compact_rows(comparison)
     assert [row["metric"] for row in compact] == ["latency_s"]
     assert missing[0] == "not in nucleo-l4r5zi-p/hardware: cycles, power_w"
+    assert "verdict" in compact[0] and "reason" not in compact[0]
+
+
+def test_levels_of_noise_are_one_line_unless_asked_for():
+    noise = {f"accuracy_top1@snr_db={level}": Quantity(value=0.8) for level in (30, 20)}
+    board_noise = {**noise, "accuracy_top1@snr_db=20": Quantity(value=0.75)}
+    asked = [{"metric": "accuracy_top1@snr_db=30", "within": "5 %", "of": "physical"}]
+    rows, lines = compact_rows(compare_records(record(expectations=asked, **noise), physical(**board_noise)))
+    assert [row["metric"] for row in rows] == ["latency_s", "accuracy_top1@snr_db=30"]
+    assert lines == ["accuracy_top1 at 1 levels of noise: +6.67 % at most"]
+
+
+def test_two_emulated_runs_are_said_to_be_that():
+    comparison = compare_records(record(), record())
+    assert any("is emulated too" in note for note in comparison.notes)
+    assert not any("is emulated too" in note for note in compare_records(record(), physical()).notes)
 
 
 @pytest.mark.parametrize(("within", "code"), [("1 %", 0), ("0.5 %", 1)])

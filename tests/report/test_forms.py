@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.console import Console
 
+from emulab.cli import main
 from emulab.errors import InputError, ToolError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import (
@@ -162,3 +163,13 @@ def test_units_for_people() -> None:
     assert size(100) == "100 B" and size(2048) == "2.0 KB" and size(3 << 20) == "3.00 MB"
     assert duration(3 * 365.25 * 86400) == "3.0 years" and duration(5 * 86400) == "5 days"
     assert show("accuracy_top1", Quantity(value=0.901, unit="1")) == "90.1 %"
+
+
+def test_several_forms_at_once(record: RunRecord, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record.write(tmp_path)
+    assert main(["report", str(tmp_path), "--format", "html,markdown,junit,csv"]) == 0
+    names = [Path(line).name for line in capsys.readouterr().out.split()]
+    assert names == ["report.html", "report.md", "junit.xml", "report.csv"]
+    assert all((tmp_path / name).stat().st_size > 100 for name in names)
+    assert main(["report", str(tmp_path), "--format", "html,pdf"]) == 2
+    assert "expected one of table, html" in capsys.readouterr().err

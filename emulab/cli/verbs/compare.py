@@ -75,7 +75,10 @@ def run(args: argparse.Namespace) -> int:
         return comparison.exit_code
     screen = console()
     shown, missing = compact_rows(comparison)
-    print_rows(screen, comparison.title, shown)
+    places = list(dict.fromkeys(row["platform"] for row in shown))
+    for place in places:
+        rows = [{k: v for k, v in row.items() if k != "platform"} for row in shown if row["platform"] == place]
+        print_rows(screen, f"{comparison.title}: {place}" if len(places) > 1 else comparison.title, rows)
     for note in [*missing, *comparison.notes]:
         screen.print(note, style="dim", markup=False)
     if file is not None:

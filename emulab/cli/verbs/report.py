@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-FORMATS = ("table", "html", "markdown", "csv", "junit", "mlperf")
+if TYPE_CHECKING:
+    from emulab.model.record import RunRecord
+
+FORMATS: tuple[str, ...] = ("table", "html", "markdown", "csv", "junit", "mlperf")
+FILES = {"markdown": "report.md", "csv": "report.csv", "junit": "junit.xml"}
+"""Names of text forms in a folder."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", help="run folder or run.json")
-    parser.add_argument("--format", choices=FORMATS, default="table")
     parser.add_argument(
-        "--output", type=Path, metavar="PATH", help="file (or folder, for mlperf) to write instead of stdout"
+        "--format",
+        type=lambda text: tuple(text.split(",")),
+        default=("table",),
+        metavar="F,...",
+        help=f"what to write: {', '.join(FORMATS)}; several go into the run folder (default: table)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="PATH", help="file to write; a folder for html, mlperf and several formats"
     )
     parser.add_argument("--layers", action="store_true", help="with table: the per-layer table too")
     parser.add_argument("--quality", action="store_true", help="with table: by class, confusion, against float")
@@ -22,36 +34,55 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from emulab.errors import InputError
-    from emulab.model.record import read_record, write_text
-    from emulab.report import golden, html, junit, markdown, memory, quality, table, terminal
+    from emulab.model.record import read_record
 
+    for name in args.format:
+        if name not in FORMATS:
+            raise InputError(f"report --format {name}: expected one of {', '.join(FORMATS)}, or several with commas")
     record = read_record(args.run)
     folder = args.run if args.run.is_dir() else args.run.parent
-    if args.format == "html":
-        print(html.write_html(record, args.output or folder))
-        return 0
-    if args.format == "mlperf":
-        from emulab.report.mlperf import write_submission
+    if "mlperf" in args.format and (args.output is None or not args.submitter):
+        raise InputError("report --format mlperf: give --output DIR and --submitter NAME")
+    several = len(args.format) > 1
+    for name in args.format:
+        if name == "table":
+            _print(record, args)
+        elif name == "html":
+            from emulab.report.html import write_html
 
-        if args.output is None or not args.submitter:
-            raise InputError("report --format mlperf: give --output DIR and --submitter NAME")
-        for file in write_submission(record, folder, args.output, args.submitter):
-            print(file)
-        return 0
-    if args.format == "table":
-        from emulab.cli.show import console
+            print(write_html(record, args.output or folder))
+        elif name == "mlperf":
+            from emulab.report.mlperf import write_submission
 
-        terminal.print_record(record, console())
-        if args.layers:
-            terminal.print_layers(record, console())
-        if args.quality:
-            memory.print_list([*quality.tables(record), *golden.tables(record)], console())
-        if args.memory:
-            memory.print_tables(record, console())
-        return 0
-    text = {"markdown": markdown.markdown, "csv": table.csv_text, "junit": junit.junit}[args.format](record)
-    if args.output:
-        print(write_text(args.output, text))
+            for file in write_submission(record, folder, args.output, args.submitter):
+                print(file)
+        else:
+            place = (args.output or folder) / FILES[name] if several else args.output
+            _write(record, name, place)
+    return 0
+
+
+def _print(record: RunRecord, args: argparse.Namespace) -> None:
+    from emulab.cli.show import console
+    from emulab.report import golden, memory, quality, terminal
+
+    screen = console()
+    terminal.print_record(record, screen)
+    if args.layers:
+        terminal.print_layers(record, screen)
+    if args.quality:
+        memory.print_list([*quality.tables(record), *golden.tables(record)], screen)
+    if args.memory:
+        memory.print_tables(record, screen)
+
+
+def _write(record: RunRecord, name: str, place: Path | None) -> None:
+    """One text form, to *place* or to stdout."""
+    from emulab.model.record import write_text
+    from emulab.report import junit, markdown, table
+
+    text = {"markdown": markdown.markdown, "csv": table.csv_text, "junit": junit.junit}[name](record)
+    if place is not None:
+        print(write_text(place, text))
     else:
         print(text, end="")
-    return 0
