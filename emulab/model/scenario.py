@@ -98,24 +98,47 @@ class Robustness(Schema):
     """
 
     snr_db: list[float] = Field(default=[], description="white noise: signal power over noise power, dB")
+    pink_db: list[float] = Field(default=[], description="the same with noise of power 1/f")
+    brown_db: list[float] = Field(default=[], description="the same with noise of power 1/f^2")
+    hum_db: list[float] = Field(default=[], description="the same with mains hum of hum_hz and two harmonics")
+    impulse_db: list[float] = Field(default=[], description="the same with impulses, one time step in a hundred")
+    background_db: list[float] = Field(default=[], description="the same with stretches of `background`")
     gain: list[Annotated[float, Field(ge=0)]] = Field(
         default=[], description="factor on the signal: sensitivity tolerance"
     )
-    offset: list[float] = Field(default=[], description="added to the signal, as a fraction of half the range: drift")
+    contrast: list[Annotated[float, Field(ge=0)]] = Field(
+        default=[], description="images: factor about the image's mean"
+    )
+    offset: list[float] = Field(default=[], description="added to the signal, as a fraction of half the range: bias")
+    drift: list[float] = Field(default=[], description="offset that grows to this fraction over a window")
+    clip: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[], description="the sensor saturates at this fraction of half its range"
+    )
     dropout: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         default=[], description="fraction of time steps lost, the last good one held"
     )
+    shift: list[Annotated[float, Field(gt=-1, lt=1)]] = Field(
+        default=[], description="the window begins earlier by this fraction of its length"
+    )
+    jitter: list[Annotated[float, Field(ge=0, le=1000)]] = Field(
+        default=[], description="standard deviation of when samples are taken, in sample periods"
+    )
+    blur: list[Annotated[float, Field(ge=0, le=64)]] = Field(default=[], description="images: Gaussian blur, pixels")
     bits: list[Annotated[int, Field(ge=1, le=24)]] = Field(
         default=[], description="resolution of the sensor's converter over its range"
     )
     seed: int = Field(default=0, ge=0)
     limit: int | None = Field(default=None, gt=0, description="use so many samples, drawn with the seed")
+    hum_hz: float = Field(default=50.0, gt=0, description="frequency of the mains")
+    sample_hz: float | None = Field(default=None, gt=0, description="rate of the samples where the dataset says none")
+    background: str | None = Field(default=None, description="WAV recorded at the site, relative to the scenario")
 
     @property
     def sweep(self) -> dict[str, list[float]]:
         """Levels by kind, of the kinds that have any."""
-        kinds = {"snr_db": self.snr_db, "gain": self.gain, "offset": self.offset, "dropout": self.dropout}
-        return {kind: levels for kind, levels in {**kinds, "bits": [float(b) for b in self.bits]}.items() if levels}
+        apart = {"seed", "limit", "hum_hz", "sample_hz", "background"}
+        kinds = {name: getattr(self, name) for name in type(self).model_fields if name not in apart}
+        return {kind: [float(level) for level in levels] for kind, levels in kinds.items() if levels}
 
 
 class Window(Schema):

@@ -11,6 +11,7 @@
 ``labels``      optional, (classes,) class names
 ``group``       optional, (n,) who or what a sample is from
 ``names``       optional, (n,) sample names
+``sample_rate_hz`` optional: the samples are a sensor's signal over time (the first axis), at this rate
 =============== ==============================================================================================
 
 ``mlperf``: a folder with ``y_labels.csv`` (``file,classes,class[,bytes,stride]``) and one file per sample. kws is int8
@@ -104,6 +105,7 @@ class NpzDataset:
         self.labels = tuple(str(v) for v in arrays.get("labels", np.arange(count)))
         if len(self.labels) < count:
             raise InputError.at(path, "labels", f"{len(self.labels)} names for class numbers up to {count - 1}")
+        self.sample_hz = _rate(path, arrays)
         self._groups = _column(path, arrays, "group", n)
         self._names = _column(path, arrays, "names", n)
         elements = int(np.prod(self._x.shape[1:]))
@@ -159,6 +161,7 @@ class Reencoded:
         self._dataset, self._spec = dataset, model_io(model)[0]
         self.task: Task = dataset.task
         self.labels, self.value_range = dataset.labels, dataset.value_range
+        self.sample_hz: float | None = getattr(dataset, "sample_hz", None)
 
     @property
     def name(self) -> str:
@@ -317,6 +320,18 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError.at(path, "", "no such file") from None
     except (OSError, BadZipFile, ValueError, EOFError, KeyError, MemoryError, zlib.error, NotImplementedError) as error:
         raise InputError.at(path, "", f"not an archive of NumPy arrays: {' '.join(str(error).split())}") from None
+
+
+def _rate(path: Path, arrays: dict[str, NDArray[Any]]) -> float | None:
+    """The sample rate where the archive says one; InputError where it is none."""
+    import numpy as np
+
+    if "sample_rate_hz" not in arrays:
+        return None
+    value = arrays["sample_rate_hz"]
+    if value.size != 1 or value.dtype.kind not in "iuf" or not np.isfinite(value).all() or float(value.item()) <= 0:
+        raise InputError.at(path, "sample_rate_hz", f"expected a rate above 0, found {value.dtype} {value.shape}")
+    return float(value.item())
 
 
 def _column(path: Path, arrays: dict[str, NDArray[Any]], key: str, n: int) -> list[str]:

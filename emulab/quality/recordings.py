@@ -111,6 +111,7 @@ class BearingSet:
 
     task: Task = "classification"
     labels: tuple[str, ...] = CONDITIONS
+    sample_hz: float = SAMPLE_RATE_HZ
 
     def __init__(
         self,

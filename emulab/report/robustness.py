@@ -9,18 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulab.model.record import RunRecord
+from emulab.quality.disturbances import DISTURBANCES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-NAMES = {"snr_db": "noise", "gain": "gain", "offset": "offset", "dropout": "drop-outs", "bits": "resolution"}
-AXES = {
-    "snr_db": "signal to noise, dB",
-    "gain": "gain",
-    "offset": "offset, of half the range",
-    "dropout": "time steps lost",
-    "bits": "bits of the sensor's converter",
-}
 CSV_COLUMNS = (
     "model",
     "dataset",
@@ -62,14 +55,8 @@ class Robustness:
 
 def level_text(kind: str, level: float) -> str:
     """``snr_db, 10`` -> ``SNR 10 dB``."""
-    shown = {
-        "snr_db": f"SNR {level:g} dB",
-        "gain": f"gain x {level:g}",
-        "offset": f"offset {level * 100:+g} % of half range",
-        "dropout": f"{level * 100:g} % of time steps lost",
-        "bits": f"{level:g}-bit sensor",
-    }
-    return shown.get(kind, f"{kind} {level:g}")
+    found = DISTURBANCES.get(kind)  # type: ignore[call-overload]  # a record may hold kinds of a later version
+    return f"{kind} {level:g}" if found is None else found.text(level)
 
 
 def reports(record: RunRecord) -> dict[str, dict[str, Any]]:
@@ -207,8 +194,9 @@ def figures(record: RunRecord) -> list[dict[str, Any]]:
     quality = {"title": {"text": "quality"}, "range": [0, 1.02], "tickformat": ".0%"}
     made = []
     for kind, data in by_kind.items():
-        axis: dict[str, Any] = {"title": {"text": AXES.get(kind, kind)}}
-        if kind in ("snr_db", "bits"):
+        known = DISTURBANCES.get(kind)  # type: ignore[call-overload]  # as above
+        axis: dict[str, Any] = {"title": {"text": kind if known is None else known.axis}}
+        if known is not None and known.worse == "down":
             axis["autorange"] = "reversed"  # worse to the right, as everywhere else
         layout: dict[str, Any] = {"xaxis": axis, "yaxis": quality}
         if found is not None and found.target is not None:
@@ -224,5 +212,12 @@ def figures(record: RunRecord) -> list[dict[str, Any]]:
                     "line": line,
                 }
             ]
-        made.append({"title": f"Under noise: {NAMES.get(kind, kind)}", "note": caption, "data": data, "layout": layout})
+        made.append(
+            {
+                "title": f"Under noise: {kind if known is None else known.name}",
+                "note": caption,
+                "data": data,
+                "layout": layout,
+            }
+        )
     return made

@@ -10,6 +10,7 @@ from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import write_text
 from emulab.model.scenario import LoadedScenario, Robustness
+from emulab.run.assets import resolve
 from emulab.run.inputs import Inputs, content_key, host_engine
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def robustness(
     files = {role: file for role, file in zip(ROLES, (inputs.model, inputs.golden), strict=True) if file is not None}
     if not files:
         raise InputError.at(inputs.loaded.file, "robustness", "the scenario names no model that the host could run")
-    reports = _cached(list(dict.fromkeys(files.values())), inputs.dataset, asked, on_point)
+    background = None
+    if asked.background is not None:
+        background = resolve(asked.background, inputs.loaded.folder, f"{inputs.loaded.file}: robustness.background")
+    reports = _cached(list(dict.fromkeys(files.values())), inputs.dataset, asked, background, on_point)
     return {role: reports[str(file)] for role, file in files.items()}
 
 
@@ -74,13 +78,19 @@ def _name(metric: str, kind: str, level: float) -> str:
 
 
 def _cached(
-    models: Sequence[Path], dataset: Any, asked: Robustness, on_point: Callable[[str, float], None] | None
+    models: Sequence[Path],
+    dataset: Any,
+    asked: Robustness,
+    background: Path | None,
+    on_point: Callable[[str, float], None] | None,
 ) -> dict[str, dict[str, Any]]:
     from emulab.cache import KeyPart, fetch_or_build
     from emulab.quality import noise_sweeps
+    from emulab.quality.noise import Surroundings
 
     engine, code = host_engine()
-    asked_text = json.dumps([asked.sweep, asked.seed, asked.limit], sort_keys=True)
+    asked_text = json.dumps([asked.sweep, asked.seed, asked.limit, asked.hum_hz, asked.sample_hz], sort_keys=True)
+    around = Surroundings(asked.sample_hz, asked.hum_hz, background)
 
     def build(place: Path) -> None:
         reports = noise_sweeps(
@@ -90,10 +100,13 @@ def _cached(
             seed=asked.seed,
             limit=asked.limit,
             on_point=on_point,
+            surroundings=around,
         )
         write_text(place / "robustness.json", json.dumps([report.details() for report in reports]))
 
     key: list[KeyPart] = [*models, content_key(dataset, None), asked_text, engine, code]
+    if background is not None:
+        key.append(background)
     entry = fetch_or_build("robustness", key, build)
     found = json.loads((entry / "robustness.json").read_text())
     return {str(file): {"file": file.name, **report} for file, report in zip(models, found, strict=True)}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from emulab.errors import InputError
 from emulab.quality import evaluate, noise_sweep, open_dataset
-from emulab.quality.noise import Kind, _hold, _Signal, perturb
+from emulab.quality.disturbances import Conditions, Kind, _hold, perturb
 
-WIDE = _Signal(np.array([4.0, 1.0]), -1e9, 1e9)
-UNIT = _Signal(np.array([1.0, 1.0]), -1.0, 1.0)
+WIDE = Conditions(np.array([4.0, 1.0]), -1e9, 1e9)
+UNIT = Conditions(np.array([1.0, 1.0]), -1.0, 1.0)
 
 
 def rng() -> np.random.Generator:
@@ -62,7 +62,15 @@ def test_stays_in_range_and_shape(kind: Kind, seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "level"),
-    [("hum", 1.0), ("gain", -1.0), ("dropout", 1.5), ("bits", 0), ("bits", 2.5), ("snr_db", float("nan"))],
+    [
+        ("rattle", 1.0),
+        ("gain", -1.0),
+        ("dropout", 1.5),
+        ("bits", 0),
+        ("bits", 2.5),
+        ("snr_db", float("nan")),
+        ("clip", 0.0),
+    ],
 )
 def test_levels_that_make_no_sense(kind: Kind, level: float, har: Path) -> None:
     with pytest.raises(InputError, match="noise sweep"):

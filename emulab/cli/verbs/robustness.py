@@ -9,12 +9,25 @@ from typing import Any
 from emulab.cli import options
 
 LEVELS = (
-    ("snr", "snr_db", "signal to noise, dB, e.g. 30,20,10,0"),
+    ("snr", "snr_db", "signal to white noise, dB, e.g. 30,20,10,0"),
+    ("pink", "pink_db", "signal to pink noise, dB"),
+    ("brown", "brown_db", "signal to brown noise, dB"),
+    ("hum", "hum_db", "signal to mains hum, dB"),
+    ("impulses", "impulse_db", "signal to impulsive noise, dB"),
+    ("background", "background_db", "signal to a recording of yours (--background-file), dB"),
     ("gain", "gain", "factors, e.g. 0.8,1.25"),
+    ("contrast", "contrast", "images: factors about the mean, e.g. 0.5,1.5"),
     ("offset", "offset", "fractions of half the range, e.g. -0.1,0.1"),
+    ("drift", "drift", "offsets that grow over a window, fractions of half the range"),
+    ("clip", "clip", "where the sensor saturates, fractions of half the range, e.g. 0.5,0.25"),
     ("dropout", "dropout", "fractions of time steps lost, e.g. 0.05,0.2"),
+    ("shift", "shift", "fractions of the window it begins earlier, e.g. -0.1,0.1"),
+    ("jitter", "jitter", "when samples are taken, standard deviation in sample periods, e.g. 0.5,2"),
+    ("blur", "blur", "images: Gaussian, pixels, e.g. 0.5,1,2"),
     ("bits", "bits", "resolutions of the sensor's converter, e.g. 10,8,6"),
 )
+
+OTHERS = ("seed", "limit", "hum_hz", "sample_hz")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +37,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, metavar="N", help="of the noise and of what is drawn (default: the scenario's)"
     )
+    parser.add_argument("--background-file", metavar="WAV", help="recorded at the site, for --background")
+    parser.add_argument("--hum-hz", type=float, metavar="HZ", help="frequency of the mains (default: 50)")
+    parser.add_argument("--sample-hz", type=float, metavar="HZ", help="rate of the samples, if the dataset says none")
     parser.add_argument("--limit", type=int, metavar="N", help="use N samples, drawn with the seed")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="also write every point as CSV")
     parser.add_argument("--json", action="store_true", help="print the curves as JSON instead of a table")
@@ -79,11 +95,13 @@ def _asked(args: argparse.Namespace, declared: Any) -> Any:
                 given[kind] = [float(item) for item in value.split(",")]
             except ValueError:
                 raise InputError(f"--{flag} {value}: expected numbers with commas between: {text}") from None
-    base = {} if declared is None else declared.model_dump(include={"seed", "limit"})
+    base = {} if declared is None else declared.model_dump(include={"background", *OTHERS})
     if not given:
         usual = {str(kind): levels for kind, levels in DEFAULT_SWEEP.items()}
         given = usual if declared is None else declared.sweep
-    for name in ("seed", "limit"):
+    if args.background_file is not None:
+        base["background"] = str(Path(args.background_file).resolve())
+    for name in OTHERS:
         if getattr(args, name) is not None:
             base[name] = getattr(args, name)
     return validate(Robustness, {**base, **given}, Path("robustness"))
