@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from emulab.compare.embedding import script_json
+from emulab.compare.page import si_axis, write_page
 from emulab.compare.records import Comparison, comparison_rows
 from emulab.errors import InputError
 from emulab.lab.capture import Capture
 from emulab.lab.captures import csv_table
-from emulab.model.record import Result, write_bytes, write_text
+from emulab.model.record import Result
 from emulab.run.expectations import PHYSICAL_BACKENDS
 from emulab.run.windows import INFERENCE_WINDOW
 
@@ -26,11 +26,6 @@ def write_comparison(
     comparison: Comparison, folder: Path, emulated_folder: Path | None = None, physical_folder: Path | None = None
 ) -> Path:
     """Write ``compare.html`` (and ``plotly.min.js``) into *folder*; traces are read from the two run folders."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emulab.compare", "templates"), autoescape=True, trim_blocks=True
-    )
     notes = list(comparison.notes)
     plots = []
     for pair in comparison.pairs:
@@ -50,18 +45,8 @@ def write_comparison(
                 traces.append((name, trace))
         if traces:
             plots.append(_figure(pair.emulated.platform, traces))
-    text = environment.get_template("compare.html.j2").render(
-        title=comparison.title,
-        rows=comparison_rows(comparison),
-        plots=plots,
-        notes=notes,
-        plot_json=script_json([{"data": p["data"], "layout": p["layout"]} for p in plots]),
-    )
-    if plots:
-        from plotly.offline import get_plotlyjs
-
-        write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
-    return write_text(folder / "compare.html", text)
+    rows = comparison_rows(comparison)
+    return write_page(folder / "compare.html", "compare.html.j2", plots, title=comparison.title, rows=rows, notes=notes)
 
 
 Trace = tuple[list[float], list[float | None], float]
@@ -146,9 +131,8 @@ def _figure(platform: str, traces: list[tuple[str, Trace]]) -> dict[str, Any]:
         "note": "aligned on the start of the first inference window, at 0 s",
         "data": data,
         "layout": {
-            "legend": {"orientation": "h", "y": 1.12},
             "xaxis": {"title": {"text": "s from the start of the window"}},
-            "yaxis": {"title": {"text": "A"}, "exponentformat": "SI", "rangemode": "tozero"},
+            "yaxis": {**si_axis("A", "current"), "rangemode": "tozero"},
             "shapes": [{"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": {"dash": "dot"}}],
         },
     }

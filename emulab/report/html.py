@@ -1,7 +1,4 @@
-"""The HTML report: ``report.html`` beside ``plotly.min.js`` in the run folder, nothing fetched from elsewhere.
-
-Everything of the record goes through Jinja's autoescape; plot data travels as JSON in which ``<`` is escaped.
-"""
+"""The HTML report of a record: ``report.html`` beside ``plotly.min.js`` in the run folder."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from emulab.compare.embedding import script_json
-from emulab.model.record import Result, RunRecord, WindowRecord, write_bytes, write_text
+from emulab.compare.page import si_axis, write_page
+from emulab.model.record import Result, RunRecord, WindowRecord
 from emulab.report import application, between, golden, memory, quality, robustness, streaming
 from emulab.report.metrics import board, expectation_value, ordered, title
 from emulab.report.units import show
@@ -20,21 +17,16 @@ MAX_POINTS = 20_000
 
 def write_html(record: RunRecord, folder: Path) -> Path:
     """Write the report of *record* into its run folder and return the path."""
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("emulab.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    figures = plots(record, folder)
     noise = robustness.of_record(record)
-    text = environment.get_template("report.html.j2").render(
+    return write_page(
+        folder / "report.html",
+        "report.html.j2",
+        plots(record, folder),
+        title=record.scenario.get("name", ""),
         record=record,
         rows=_rows(record),
         reasons=_reasons(record),
         expectations=[{**e.model_dump(), "value": expectation_value(record, e)} for e in record.expectations],
-        plots=figures,
-        plot_json=script_json([{"data": f["data"], "layout": f["layout"]} for f in figures]),
         robustness=noise,
         robustness_note="" if noise is None else robustness.short_note(noise),
         evaluated=[*quality.lines(record), *between.lines(record), *golden.lines(record)],
@@ -48,9 +40,6 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         notes=[f"{r.label}: {note}" for r in record.results for note in r.notes],
         provenance=_provenance(record),
     )
-    if figures:
-        write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
-    return write_text(folder / "report.html", text)
 
 
 def _rows(record: RunRecord) -> list[dict[str, Any]]:
@@ -183,7 +172,7 @@ def _energy_figure(record: RunRecord) -> dict[str, Any] | None:
         "title": "Energy of one duty cycle, by component",
         "note": "",
         "data": data,
-        "layout": {"barmode": "group", "yaxis": {"title": {"text": "J"}, "type": "log"}},
+        "layout": {"barmode": "group", "yaxis": {**si_axis("J", logarithmic=True), "dtick": 1}},
     }
 
 
@@ -221,11 +210,12 @@ def _trace_figures(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
                         "x": time,
                         "y": high,
                         "line": {"width": 0, "shape": "hv"},
+                        "showlegend": False,
                     },
                     {
                         "type": "scattergl",
                         "mode": "lines",
-                        "name": "min",
+                        "name": "range",
                         "x": time,
                         "y": low,
                         "line": {"width": 0, "shape": "hv"},
@@ -241,9 +231,18 @@ def _trace_figures(record: RunRecord, folder: Path) -> list[dict[str, Any]]:
                     },
                 ],
                 "layout": {
-                    "xaxis": {"title": {"text": "s"}},
-                    "yaxis": {"title": {"text": "A"}, "type": "log", "exponentformat": "SI"},
+                    "xaxis": {"title": {"text": "s"}, "zeroline": False},
+                    "yaxis": _current_axis(low, high),
                 },
             }
         )
     return figures
+
+
+def _current_axis(low: list[float], high: list[float]) -> dict[str, Any]:
+    """A logarithmic axis that is not crowded: a label per decade, and between them where there are few."""
+    axis = si_axis("A", "current", logarithmic=True)
+    positive = [value for value in low if value > 0]
+    if positive and max(high) > 50 * min(positive):
+        axis["dtick"] = 1
+    return axis

@@ -167,12 +167,19 @@ def csv_text(curves: Mapping[str, dict[str, Any]]) -> str:
     return stream.getvalue()
 
 
+UNDISTURBED = {"gain": 1.0, "offset": 0.0, "dropout": 0.0}
+"""Level at which a disturbance is none: the clean figure belongs into its curve."""
+
+
 def figures(record: RunRecord) -> list[dict[str, Any]]:
     """One Plotly figure per kind of disturbance: quality over level, with the interval as error bars."""
     by_kind: dict[str, list[dict[str, Any]]] = {}
     for model, report in reports(record).items():
         for curve in report["curves"]:
-            points = curve["points"]
+            points = list(curve["points"])
+            if curve["kind"] in UNDISTURBED:
+                points.append({**report["clean"], "level": UNDISTURBED[curve["kind"]]})
+                points.sort(key=lambda point: float(point["level"]))
             by_kind.setdefault(curve["kind"], []).append(
                 {
                     "type": "scatter",

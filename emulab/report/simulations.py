@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulab.compare.embedding import script_json
+from emulab.compare.page import si_axis, write_page
 from emulab.compare.records import human
 from emulab.errors import InputError
-from emulab.model.record import write_bytes, write_text
 from emulab.report.units import duration
 
 MAX_POINTS = 8000
@@ -81,10 +80,6 @@ def simulation_rows(records: list[SimulationRecord]) -> list[dict[str, str]]:
 
 def write_simulation_comparison(records: list[SimulationRecord], folder: Path) -> Path:
     """Write ``compare.html`` with the table and the currents of one cycle each, on one axis."""
-    import html
-
-    from plotly.offline import get_plotlyjs
-
     from emulab.report.html import read_trace
 
     traces = []
@@ -95,24 +90,7 @@ def write_simulation_comparison(records: list[SimulationRecord], folder: Path) -
         step = max(1, len(time) // MAX_POINTS)
         line = {"type": "scattergl", "mode": "lines", "name": record.label, "line": {"shape": "hv"}}
         traces.append({**line, "x": time[::step], "y": mean[::step]})
-    layout = {
-        "xaxis": {"title": {"text": "s"}},
-        "yaxis": {"title": {"text": "A"}, "type": "log", "exponentformat": "SI"},
-    }
-    data = script_json({"data": traces, "layout": layout})
+    layout = {"xaxis": {"title": {"text": "s"}}, "yaxis": {**si_axis("A", "current", logarithmic=True), "dtick": 1}}
+    figures = [{"title": "Current over one cycle", "note": "", "data": traces, "layout": layout}] if traces else []
     rows = simulation_rows(records)
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row.values()) + "</tr>" for row in rows)
-    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>duty cycles – emulab</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}}
-.scroll{{overflow-x:auto}}table{{border-collapse:collapse}}td,th{{padding:.3rem .7rem;border-bottom:1px solid #ccc;text-align:right}}
-td:first-child{{text-align:left}}</style><script src="plotly.min.js"></script></head><body>
-<h1>Duty cycles side by side</h1><div class="scroll"><table><tr>{head}</tr>{body}</table></div>
-<h2>Current over one cycle</h2><div id="plot" style="min-height:420px"></div>
-<script type="application/json" id="data">{data}</script><script>
-const figure = JSON.parse(document.getElementById("data").textContent);
-Plotly.newPlot("plot", figure.data, figure.layout, {{responsive: true, displaylogo: false}});</script></body></html>
-"""
-    write_bytes(folder / "plotly.min.js", get_plotlyjs().encode())
-    return write_text(folder / "compare.html", text)
+    return write_page(folder / "compare.html", "simulations.html.j2", figures, title="duty cycles", rows=rows)

@@ -6,9 +6,8 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulab.compare.embedding import script_json
+from emulab.compare.page import write_page
 from emulab.model.quantity import Quantity
-from emulab.model.record import write_bytes, write_text
 from emulab.report.metrics import title
 from emulab.report.units import show
 from emulab.sweep.pareto import better
@@ -62,27 +61,16 @@ def print_sweep(result: SweepResult, console: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    metrics = metric_names(result)[:6]
-    chosen = result.front or _best(result, metrics[:1])
-    table = Table(title="Pareto front" if result.front else f"best by {title(metrics[0])}" if metrics else "variants")
-    for key in [
-        *result.keys,
-        *(k for k in ("platform", "backend") if k not in result.keys),
-        *map(title, metrics),
-        "violates",
-    ]:
-        table.add_column(key.rpartition(".")[2], no_wrap=key in result.keys, overflow="fold")
-    for index in chosen[:SHOWN]:
-        row = result.rows[index]
-        keys = [*result.keys, *(k for k in ("platform", "backend") if k not in result.keys)]
-        cells = [escape(_short(row.get(k))) for k in keys] + [_shown(m, row.get(m)) for m in metrics]
-        table.add_row(*cells, escape(str(row.get("violates", ""))))
+    heading, headings, rows = _chosen(result)
+    table = Table(title=escape(heading), title_justify="left")
+    for index, name in enumerate(headings):
+        table.add_column(escape(name.rpartition(".")[2]), no_wrap=index < len(result.keys), overflow="fold")
+    for cells in rows[:SHOWN]:
+        table.add_row(*map(escape, cells))
     console.print(table)
-    if len(chosen) > SHOWN:
-        console.print(f"and {len(chosen) - SHOWN} more in table.csv", style="dim")
-    console.print(
-        f"{len(result.rows)} rows, {len(result.violations)} violate a limit, {len(result.errors)} could not be run"
-    )
+    if len(rows) > SHOWN:
+        console.print(f"and {len(rows) - SHOWN} more in table.csv", style="dim")
+    console.print(_counts(result))
     for row in result.violations[:5]:
         varied = ", ".join(f"{k}={_short(row.get(k))}" for k in result.keys)
         console.print(
@@ -91,11 +79,28 @@ def print_sweep(result: SweepResult, console: Console) -> None:
     for row in result.errors[:3]:
         varied = ", ".join(f"{k}={_short(row.get(k))}" for k in result.keys)
         console.print(f"not run: {escape(varied)}: {escape(str(row.get('message')))}", style="yellow")
-    for metric in metrics[:2]:
+    for metric in metric_names(result)[:2]:
         shares = [f"{key} {share:.0%}" for key, share in sensitivity(result, metric)[:4] if share >= 0.005]
         if shares:
             console.print(f"{title(metric)} depends on: {escape(', '.join(shares))}")
     console.print(f"table.csv, report.html in {escape(str(result.folder))}", style="dim")
+
+
+def _chosen(result: SweepResult) -> tuple[str, list[str], list[list[str]]]:
+    """What a reader asks first, as (title, headings, rows): the front, else the best of one metric."""
+    metrics = metric_names(result)[:6]
+    heading = "Pareto front" if result.front else f"best by {title(metrics[0])}" if metrics else "variants"
+    keys = [*result.keys, *(k for k in ("platform", "backend") if k not in result.keys)]
+    rows = []
+    for index in result.front or _best(result, metrics[:1]):
+        row = result.rows[index]
+        cells = [_short(row.get(k)) for k in keys] + [_shown(m, row.get(m)) for m in metrics]
+        rows.append([*cells, str(row.get("violates", ""))])
+    return heading, [*keys, *map(title, metrics), "violates"], rows
+
+
+def _counts(result: SweepResult) -> str:
+    return f"{len(result.rows)} rows, {len(result.violations)} violate a limit, {len(result.errors)} could not be run"
 
 
 def _shown(metric: str, value: Any) -> str:
@@ -126,28 +131,20 @@ def _short(value: Any) -> str:
 
 def write_html(result: SweepResult) -> Path:
     """Write ``report.html`` (with ``plotly.min.js`` beside it) into the sweep's folder."""
-    from plotly.offline import get_plotlyjs
-
     figures = [f for f in (_pareto_figure(result), *_sensitivity_figures(result), _heat_map(result)) if f is not None]
-    data = script_json(figures, default=str)
-    sections = "".join(
-        f"<h2>{html.escape(f['title'])}</h2><div class='plot' id='p{i}'></div>" for i, f in enumerate(figures)
+    heading, headings, rows = _chosen(result)
+    return write_page(
+        result.folder / "report.html",
+        "sweep.html.j2",
+        figures,
+        title="sweep",
+        keys=result.keys,
+        counts=_counts(result),
+        table_title=heading,
+        headings=headings,
+        rows=rows[:SHOWN],
+        more=max(0, len(rows) - SHOWN),
     )
-    text = f"""<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>sweep – emulab</title>
-<style>:root{{color-scheme:light dark}}
-body{{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}}
-.plot{{min-height:380px}}</style><script src="plotly.min.js"></script></head><body>
-<h1>Sweep over {html.escape(", ".join(result.keys))}</h1>
-<p>{len(result.rows)} rows, {len(result.violations)} violate a limit, {len(result.errors)} could not be run.
-The table is in <a href="table.csv">table.csv</a>.</p>{sections}
-<script type="application/json" id="data">{data}</script>
-<script>JSON.parse(document.getElementById("data").textContent).forEach((f, i) =>
-Plotly.newPlot("p" + i, f.data, Object.assign({{margin: {{t: 10}}, paper_bgcolor: "#fff"}}, f.layout),
-{{responsive: true, displaylogo: false}}));</script></body></html>
-"""
-    write_bytes(result.folder / "plotly.min.js", get_plotlyjs().encode())
-    return write_text(result.folder / "report.html", text)
 
 
 def _label(result: SweepResult, row: dict[str, Any]) -> str:
@@ -177,8 +174,14 @@ def _pareto_figure(result: SweepResult) -> dict[str, Any] | None:
                 "text": [_label(result, result.rows[i]) for i in indices],
             }
         )
-    layout = {"xaxis": {"title": {"text": title(x)}}, "yaxis": {"title": {"text": title(y)}}}
+    layout = {"xaxis": {"title": {"text": _axis(x)}}, "yaxis": {"title": {"text": _axis(y)}}}
     return {"title": f"{title(x)} and {title(y)}", "data": traces, "layout": layout}
+
+
+def _axis(metric: str) -> str:
+    """A metric with its unit, as axes say it."""
+    unit = next((u for suffix, u in _UNITS.items() if metric.endswith(suffix)), "")
+    return f"{title(metric)}, {unit}" if unit and unit not in ("cycle", "instruction") else title(metric)
 
 
 def _sensitivity_figures(result: SweepResult) -> list[dict[str, Any]]:
@@ -215,6 +218,6 @@ def _heat_map(result: SweepResult) -> dict[str, Any] | None:
     }
     return {
         "title": f"{title(metric)} over {across} and {down}",
-        "data": [{"type": "heatmap", "x": xs, "y": ys, "z": z, "colorbar": {"title": {"text": title(metric)}}}],
+        "data": [{"type": "heatmap", "x": xs, "y": ys, "z": z, "colorbar": {"title": {"text": _axis(metric)}}}],
         "layout": layout,
     }

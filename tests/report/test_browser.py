@@ -40,7 +40,11 @@ def report(tmp_path: Path) -> tuple[Path, int]:
     )
     rows = "".join(f"{i},{1 + i % 7},{1},{9}\n" for i in range(2000))
     (tmp_path / "trace.csv").write_text("Timestamp(ms),Current(uA),Min(uA),Max(uA)\n" + rows)
-    record = RunRecord(scenario={"name": "x", "title": "A title"}, provenance=Provenance(emulab="0"), results=[result])
+    record = RunRecord(
+        scenario={"name": "x", "title": "A title"},
+        provenance=Provenance(emulab="0", hashes={"firmware of a long name": "0123456789abcdef" * 4}),
+        results=[result],
+    )
     return write_html(record, tmp_path), len(plots(record, tmp_path))
 
 
@@ -57,15 +61,23 @@ def browse(page: Path, profile: Path, width: int) -> str:
 @pytest.mark.parametrize("width", [1200, 390])
 def test_every_plot_draws(report: tuple[Path, int], tmp_path: Path, width: int) -> None:
     page, count = report
-    text = page.read_text()
-    # what a phone would have to scroll sideways for, other than the tables' own boxes
+    # In a frame: a window of the browser is no narrower than 500 pixels. The page tells what it drew, what it would
+    # have to be scrolled sideways for, and what went wrong.
     probe = (
-        "<script>addEventListener('load', () => setTimeout(() => { const wide = [...document.body.children]"
-        ".filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.classList.contains('scroll'));"
-        "document.title = 'wide:' + wide.length; }, 3000));</script></body>"
+        "<script>const wrong = []; addEventListener('error', e => wrong.push(e.message));"
+        "addEventListener('load', () => setTimeout(() => parent.postMessage(['told', innerWidth,"
+        " Math.max(0, document.documentElement.scrollWidth - innerWidth),"
+        " document.querySelectorAll('.js-plotly-plot').length, wrong.length].join(':'), '*'), 3000));</script><style>"
     )
-    page.write_text(text.replace("</body>", probe))
-    dom = browse(page, tmp_path / "profile", width)
-    assert len(re.findall(r'class="plot js-plotly-plot"', dom)) == count == 4
-    assert "<title>wide:0</title>" in dom
-    assert not re.search(r'(src|href)="https?://', dom)
+    page.write_text(page.read_text().replace("<style>", probe, 1))
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<iframe src="{page.name}" width="{width}" height="800" style="border:0"></iframe>'
+        "<script>addEventListener('message', e => document.title = e.data);</script>"
+    )
+    dom = browse(frame, tmp_path / "profile", 1300)
+    told = re.search(r"<title>told:(\d+):(\d+):(\d+):(\d+)</title>", dom)
+    assert told is not None, dom[:2000]
+    assert [int(value) for value in told.groups()] == [width, 0, count, 0]
+    assert count == 4
+    assert not re.search(r'(src|href)="https?://', page.read_text())
