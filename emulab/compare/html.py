@@ -6,20 +6,19 @@ import math
 from pathlib import Path
 from typing import Any
 
+from emulab.compare.modelled import AFTER, Trace, modelled_trace
 from emulab.compare.page import si_axis, write_page
 from emulab.compare.records import Comparison, comparison_rows
-from emulab.errors import InputError
 from emulab.lab.capture import Capture
 from emulab.lab.captures import csv_table
 from emulab.model.record import Result
 from emulab.run.expectations import PHYSICAL_BACKENDS
-from emulab.run.windows import INFERENCE_WINDOW
 
 MAX_POINTS = 4000
 TRACE_ARTIFACT = "energy_trace"
 """On the clock of the windows, unlike the trace of a duty cycle."""
-BEFORE, AFTER = 2, 6
-"""What is drawn, in inferences before and after the start of the first window."""
+BEFORE = 2
+"""What is drawn, in inferences before the start of the first window."""
 
 
 def write_comparison(
@@ -38,19 +37,16 @@ def write_comparison(
                 continue
             trace, name = aligned_trace(result, place), f"{label} ({result.backend})"
             if trace is None and result.backend not in PHYSICAL_BACKENDS:
-                trace, name = modelled_trace(result), f"{name}, mean of each window"
+                trace, how = modelled_trace(result)
+                name = f"{name}, {how}"
             if trace is None:
                 notes.append(f"{result.platform}/{result.backend}: no current trace in this run")
             else:
                 traces.append((name, trace))
         if traces:
-            plots.append(_figure(pair.emulated.platform, traces))
+            plots.append(_figure(pair.place, traces))
     rows = comparison_rows(comparison)
     return write_page(folder / "compare.html", "compare.html.j2", plots, title=comparison.title, rows=rows, notes=notes)
-
-
-Trace = tuple[list[float], list[float | None], float]
-"""Seconds from the start of the first window, ampere (None: a gap), seconds per inference."""
 
 
 def aligned_trace(result: Result, folder: Path | None) -> Trace | None:
@@ -77,34 +73,6 @@ def aligned_trace(result: Result, folder: Path | None) -> Trace | None:
             times.append(capture.start_s + index * capture.step_s - zero)
             values.append(value)
     return (times, values, period) if times else None
-
-
-def modelled_trace(result: Result) -> Trace | None:
-    """A run without a power meter: its modelled mean power over the platform's supply, window by window; nothing is
-    known between them. None where the run has no power, or the platform no supply."""
-    from emulab.model.platform import load_platform
-
-    windows = [w for w in result.windows if w.name == INFERENCE_WINDOW]
-    power = result.metrics.get("power_w")
-    if not windows or power is None or power.value is None:
-        return None
-    try:
-        platform = load_platform(result.platform).platform
-    except InputError:
-        return None
-    if platform.power is None or platform.power.supply_v.value <= 0:
-        return None
-    current = power.value / platform.power.supply_v.value
-    zero, period = windows[0].start_s, (windows[0].stop_s - windows[0].start_s) / windows[0].inferences
-    times: list[float] = []
-    values: list[float | None] = []
-    for window in windows:
-        begin, end = window.start_s - zero, min(window.stop_s - zero, AFTER * period)
-        if begin >= end:
-            break
-        times += [begin, end, end]
-        values += [current, current, None]
-    return times, values, period
 
 
 def read_trace(file: Path) -> Capture:

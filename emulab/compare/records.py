@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from emulab.compare.pairs import Pair, differences, emulated_of, finished, model_of, published_pair, record_pairs
 from emulab.errors import InputError
 from emulab.model.base import validate
 from emulab.model.quantity import Quantity
-from emulab.model.record import ExpectationResult, Result, RunRecord
+from emulab.model.record import ExpectationResult, RunRecord
 from emulab.model.scenario import Expectation
 from emulab.run.expectations import PHYSICAL_BACKENDS, References, applies, evaluate
 from emulab.run.published import find_published, stated
 
-Verdict = Literal["passed", "failed", "no tolerance", "unavailable"]
+Verdict = Literal["passed", "failed", "no tolerance", "unavailable", "different"]
 
 SPREAD = (
     "± is the spread over windows, of modelled energy the uncertainty of the platform's power data; "
@@ -29,7 +30,10 @@ ORDER = ("latency_s", "cycles", "energy_per_inference_j", "power_w", "accuracy_t
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
     """One metric of one platform. ``deviation`` is emulated / reference - 1; ``sigmas`` the same in combined standard
-    deviations (None where neither side states one). ``message`` says why a field is empty or a verdict failed."""
+    deviations (None where neither side states one). ``message`` says why a field is empty or a verdict failed.
+
+    Of what is no number (model and firmware that differ, verdict ``different``) the two sides stand in ``texts``.
+    """
 
     platform: str
     backend: str
@@ -41,16 +45,8 @@ class ComparisonRow:
     bound: str
     verdict: Verdict
     message: str
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An emulated result and what it is held against (a result, or published figures under a key)."""
-
-    emulated: Result
-    metrics: dict[str, Quantity]
-    name: str
-    physical: Result | None = None
+    place: str = ""
+    texts: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,21 +88,13 @@ def compare_records(
     tolerances += [Expectation(metric=metric, within=part, of=of) for metric, part in (within or {}).items()]
     notes: list[str] = []
     if published:
-        pairs = [_published_pair(result, published, emulated) for result in _finished(_emulated(emulated.results))]
+        pairs = [published_pair(result, published, emulated) for result in finished(emulated_of(emulated.results))]
         wanted = [e for e in tolerances if e.of == "published"]
-        refs = References(published={p.emulated.platform: published for p in pairs}, model=_model(emulated))
-        notes += _published_notes(published, _model(emulated))
+        refs = References(published={p.emulated.platform: published for p in pairs}, model=model_of(emulated))
+        notes += _published_notes(published, model_of(emulated))
         what = f"published {published}"
     else:
-        pairs = _record_pairs(emulated, physical)
-        for pair in pairs:
-            differing = different_hashes(pair)
-            if differing and not allow_different:
-                raise InputError(
-                    f"{pair.emulated.platform}: {differing}; compare runs of the same, or give --allow-different"
-                )
-            if differing:
-                notes.append(f"{pair.emulated.platform}: {differing}")
+        pairs, notes = record_pairs(emulated, physical, allow_different)
         wanted = [e for e in tolerances if e.of == "physical"]
         refs = References(physical=[p.physical for p in pairs if p.physical is not None])
         notes += _published_beside(emulated, pairs)
@@ -121,12 +109,15 @@ def compare_records(
     rows: list[ComparisonRow] = []
     for pair in pairs:
         own = [e for e in wanted if applies(e, pair.emulated)]
-        own_refs = replace(refs, physical=[pair.physical] if pair.physical is not None else [])
+        other = pair.physical
+        # Held against each other on purpose, whatever either calls its model.
+        same = [] if other is None else [other.model_copy(update={"variant": pair.emulated.variant})]
+        own_refs = replace(refs, physical=same)
         found = evaluate(
             [e.model_copy(update={"target": ""}) for e in own], [pair.emulated], own_refs, judge_physical=True
         )
         outcomes += found
-        rows += _rows(pair, found)
+        rows += [_different(pair, *each) for each in differences(pair)] + _rows(pair, found)
         own_notes = pair.physical.notes if pair.physical else []
         notes += [f"{pair.name}: {note}" for note in own_notes if not note.startswith("beside it, ")]
     notes.append(SPREAD)
@@ -148,64 +139,6 @@ def _expectations(record: RunRecord) -> list[Expectation]:
     return [validate(Expectation, item, "run record") for item in found] if isinstance(found, list) else []
 
 
-def _model(record: RunRecord) -> str:
-    workload: Any = record.scenario.get("workload", {})
-    if not isinstance(workload, dict):
-        return ""
-    return str(workload.get("mlperf_id") or workload.get("name") or "")
-
-
-def _finished(results: Sequence[Result]) -> list[Result]:
-    return [result for result in results if result.status in ("passed", "failed")]
-
-
-def _emulated(results: Sequence[Result]) -> list[Result]:
-    """The results to judge: the emulated ones, or all where every one is physical."""
-    return [r for r in results if r.backend not in PHYSICAL_BACKENDS] or list(results)
-
-
-def _record_pairs(emulated: RunRecord, physical: RunRecord | None) -> list[Pair]:
-    if physical is None:
-        references = [r for r in emulated.results if r.backend in PHYSICAL_BACKENDS]
-        if not references:
-            raise InputError("compare: the record holds no physical result; give a second record or --published KEY")
-        subjects = [r for r in emulated.results if r.backend not in PHYSICAL_BACKENDS]
-    else:
-        references = [r for r in physical.results if r.backend in PHYSICAL_BACKENDS] or list(physical.results)
-        subjects = _emulated(emulated.results)
-    finished = _finished(references)
-    if not finished:
-        said = "; ".join(f"{r.platform}/{r.backend}: {r.status} {r.message}".strip() for r in references)
-        raise InputError(f"compare: the physical record holds no finished result: {said or 'it is empty'}")
-    pairs = [
-        Pair(result, dict(reference.metrics), f"{reference.platform}/{reference.backend}", reference)
-        for result in _finished(subjects)
-        for reference in finished
-        if (reference.platform, reference.variant) == (result.platform, result.variant)
-    ]
-    if not pairs:
-        mine = ", ".join(sorted({r.platform for r in subjects})) or "none"
-        theirs = ", ".join(sorted({r.platform for r in finished}))
-        raise InputError(f"compare: no platform in common; emulated: {mine}; physical: {theirs}")
-    return pairs
-
-
-def _published_pair(result: Result, key: str, record: RunRecord) -> Pair:
-    row = find_published(key, _model(record))
-    metrics = row.metrics()
-    other = metrics.pop("energy_mode_latency_s", None)
-    if other is not None and _in_energy_mode(record):
-        metrics["latency_s"] = other
-    return Pair(result, metrics, row.key)
-
-
-def _in_energy_mode(record: RunRecord) -> bool:
-    """Whether the record's latency was taken in energy mode."""
-    measure: Any = record.scenario.get("measure", {})
-    modes = measure.get("modes", []) if isinstance(measure, dict) else []
-    return "energy" in modes and "performance" not in modes
-
-
 def _published_beside(record: RunRecord, pairs: Sequence[Pair]) -> list[str]:
     """What the scenario's published result of each platform says of latency, in either mode, and energy."""
     keys: Any = record.scenario.get("published", {})
@@ -214,7 +147,7 @@ def _published_beside(record: RunRecord, pairs: Sequence[Pair]) -> list[str]:
         key = keys.get(platform, "") if isinstance(keys, dict) else ""
         if not key:
             continue
-        line = stated(str(key), _model(record))
+        line = stated(str(key), model_of(record))
         said += [f"beside it, {line}"] if line else []
     return said
 
@@ -224,15 +157,12 @@ def _published_notes(key: str, model: str) -> list[str]:
     return [f"{row.key}: {text}" for text in (row.note, row.framework) if text]
 
 
-def different_hashes(pair: Pair) -> str:
-    """Which hashes are known on both sides and differ; empty where none."""
-    if pair.physical is None:
-        return ""
-    for what in ("firmware", "model"):
-        mine, theirs = getattr(pair.emulated, f"{what}_sha256"), getattr(pair.physical, f"{what}_sha256")
-        if mine and theirs and mine != theirs:
-            return f"the {what} differs: {mine[:12]} emulated, {theirs[:12]} in {pair.name}"
-    return ""
+def _different(pair: Pair, what: str, mine: str, theirs: str) -> ComparisonRow:
+    """The row of a model or firmware that differs."""
+    return ComparisonRow(
+        pair.emulated.platform, pair.emulated.backend, what, None, None, None, None, "", "different",
+        f"another {what}, compared with on purpose", pair.place, (mine, theirs),
+    )  # fmt: skip
 
 
 def _rows(pair: Pair, outcomes: Sequence[ExpectationResult]) -> list[ComparisonRow]:
@@ -275,18 +205,19 @@ def _row(pair: Pair, metric: str, outcome: ExpectationResult | None) -> Comparis
     elif deviation is not None:
         message = message or "the scenario asks nothing of it"
     return ComparisonRow(
-        pair.emulated.platform, pair.emulated.backend, metric, mine, theirs, deviation, sigmas, bound, verdict, message
-    )
+        pair.emulated.platform, pair.emulated.backend, metric, mine, theirs, deviation, sigmas, bound, verdict, message,
+        pair.place,
+    )  # fmt: skip
 
 
 def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
     """Rows for a printed table: every cell filled, or a dash with the reason in the last column."""
     return [
         {
-            "platform": f"{row.platform}/{row.backend}",
+            "platform": row.place,
             "metric": row.metric,
-            "emulated": show(row.emulated),
-            "physical": show(row.reference),
+            "emulated": row.texts[0] if row.texts else show(row.emulated),
+            "physical": row.texts[1] if row.texts else show(row.reference),
             "deviation": "-" if row.deviation is None else percent(row.deviation),
             "sigmas": "-" if row.sigmas is None else f"{row.sigmas:.1f}",
             "tolerance": row.bound or "-",
@@ -308,13 +239,16 @@ def compact_rows(comparison: Comparison) -> tuple[list[dict[str, str]], list[str
     noise: dict[str, list[float]] = {}
     for row, cells in zip(comparison.rows, comparison_rows(comparison), strict=True):
         prefix = f"{cells['platform']}: " if several else ""
-        if row.deviation is None and not row.bound:
-            missing.setdefault(f"{prefix}{row.message}", []).append(row.metric)
+        if row.deviation is None and not row.bound and row.texts is None:
+            told = missing.setdefault(f"{prefix}{row.message}", [])
+            name, _, level = row.metric.partition("@")
+            name += " at levels of noise" if level else ""
+            told += [] if name in told else [name]
             continue
         if "@" in row.metric and not row.bound and row.deviation is not None:
             noise.setdefault(prefix + row.metric.partition("@")[0], []).append(row.deviation)
             continue
-        if not row.bound:
+        if not row.bound and row.texts is None:
             cells["verdict"] = "-"
             cells["reason"] = ""
         rows.append({key: value for key, value in cells.items() if key != "sigmas"})

@@ -108,7 +108,9 @@ def test_different_firmware_or_model_is_refused(what):
     mine, theirs = record(**{what: "a" * 64}), physical(**{what: "b" * 64})
     with pytest.raises(InputError, match="--allow-different"):
         compare_records(mine, theirs)
-    assert any("differs" in note for note in compare_records(mine, theirs, allow_different=True).notes)
+    row = comparison_rows(compare_records(mine, theirs, allow_different=True))[0]
+    assert (row["metric"], row["verdict"]) == (what.removesuffix("_sha256"), "different")
+    assert (row["emulated"], row["physical"]) == ("a" * 12, "b" * 12)
     assert compare_records(mine, physical()).exit_code == 0
 
 
@@ -165,20 +167,42 @@ def test_html_without_traces_says_so(tmp_path):
 
 
 def test_a_run_without_a_meter_shows_its_modelled_current(tmp_path):
-    from emulab.compare.html import modelled_trace
+    from emulab.compare.modelled import modelled_trace
 
     windows = [WindowRecord(name="inference", start_s=2.0 + i, stop_s=2.08 + i, inferences=2) for i in range(2)]
     result = record(windows=windows, power_w=Quantity(value=0.03, unit="W")).results[0]
-    times, values, period = modelled_trace(result)
+    (times, values, period), how = modelled_trace(result)
+    assert how == "mean of each window"
     assert period == pytest.approx(0.04)
     assert times == pytest.approx([0.0, 0.08, 0.08])  # the second window starts after what is drawn
     assert values == pytest.approx([0.01, 0.01, None])  # 3 V
     comparison = compare_records(record(windows=windows, power_w=Quantity(value=0.03, unit="W")), physical())
     assert "mean of each window" in write_comparison(comparison, tmp_path, tmp_path, tmp_path).read_text()
-    assert (
-        modelled_trace(record(platform="no-such-board", windows=windows, power_w=Quantity(value=1.0)).results[0])
-        is None
-    )
+    unknown = record(platform="no-such-board", windows=windows, power_w=Quantity(value=1.0)).results[0]
+    assert modelled_trace(unknown)[0] is None
+
+
+def test_an_emulated_run_is_drawn_by_its_layers(tmp_path):
+    """Layers that multiply draw more than those that wait, each as long as its cycles; the mean stays the run's."""
+    from emulab.compare.modelled import modelled_trace
+    from emulab.model.record import LayerRow
+
+    rows = [
+        LayerRow(name="conv", cycles=3.6e6, executions=1, instruction_classes={"mac": 1_800_000}),
+        LayerRow(name="pool", cycles=1.08e6, executions=1, instruction_classes={"load": 300_000}),
+        LayerRow(name="(between layers)", cycles=0.12e6),
+    ]
+    window = WindowRecord(name="inference", start_s=1.0, stop_s=1.08, inferences=2, layers=rows)
+    made = {"windows": [window], "power_w": Quantity(value=0.03, unit="W")}
+    (times, values, period), how = modelled_trace(record(platform="nucleo-l4r5zi", **made).results[0])
+    assert how == "modelled layer by layer" and period == pytest.approx(0.04)
+    assert times == pytest.approx([0, 0.03, 0.03, 0.039, 0.039, 0.04, 0.04, 0.07, 0.07, 0.079, 0.079, 0.08, 0.08])
+    conv, pool, rest = values[0], values[2], values[4]
+    assert values == [conv, conv, pool, pool, rest, rest] * 2 + [None]
+    assert conv > 1.1 * pool and pool == pytest.approx(rest)
+    assert 0.75 * conv + 0.225 * pool + 0.025 * rest == pytest.approx(0.03 / 1.8)
+    page = write_comparison(compare_records(record(**made), physical()), tmp_path, tmp_path, tmp_path)
+    assert "layer by layer" in page.read_text()
 
 
 def test_tolerances_of_the_command_line():
@@ -210,3 +234,73 @@ def test_the_published_result_stands_beside_a_recording():
     mine.scenario["published"] = {BOARD: KEY}
     notes = compare_records(mine, physical()).notes
     assert any("latency in performance mode 43.419 ms" in note and "in energy mode 43.516 ms" in note for note in notes)
+
+
+def golden_record(variants, **hashes):
+    """A record of several models on one board, as ``--golden`` leaves it: variant -> (model hash, latency)."""
+    workload = {"name": "kws", "mlperf_id": "kws01", "model": "kws.tflite"}
+    workload["variants"] = {name: {"model": f"models/kws_{name}.tflite"} for name in variants}
+    results = [
+        Result(
+            platform=BOARD,
+            backend="unicorn",
+            variant=name,
+            status="passed",
+            metrics={"latency_s": Quantity(value=latency, unit="s")},
+            model_sha256=model * 64,
+            firmware_sha256=(model + "0") * 32,
+        )
+        for name, (model, latency) in variants.items()
+    ]
+    return RunRecord(scenario={"name": "kws", "workload": workload}, provenance=Provenance(emulab="0"), results=results)
+
+
+def one_model(model="a", latency=0.043):
+    hashes = {"model_sha256": model * 64, "firmware_sha256": (model + "0") * 32}
+    found = record(latency_s=Quantity(value=latency, unit="s"), **hashes)
+    found.scenario["workload"]["model"] = "asset:models/kws_int8.tflite"
+    return found
+
+
+def test_a_model_is_found_among_several_by_its_hash():
+    several = golden_record({"quantised": ("a", 0.044), "float": ("b", 0.31)})
+    comparison = compare_records(one_model(), several)
+    assert [(pair.place, pair.name) for pair in comparison.pairs] == [
+        (f"{BOARD}/unicorn", f"{BOARD}/unicorn/quantised")
+    ]
+    assert any("unicorn/float runs another model and was left out; --allow-different" in n for n in comparison.notes)
+    back = compare_records(several, one_model())
+    assert [pair.emulated.variant for pair in back.pairs] == ["quantised"]
+
+
+def test_different_models_are_compared_on_purpose_and_a_row_says_so():
+    several = golden_record({"quantised": ("a", 0.044), "float": ("b", 0.31)})
+    comparison = compare_records(one_model(), several, allow_different=True)
+    rows = comparison_rows(comparison)
+    against = f"{BOARD}/unicorn against {BOARD}/unicorn/float"
+    assert [row["platform"] for row in rows] == [against.replace("float", "quantised")] + 3 * [against]
+    assert [row["metric"] for row in rows] == ["latency_s", "model", "firmware", "latency_s"]
+    assert (rows[1]["emulated"], rows[1]["physical"], rows[1]["verdict"]) == (
+        f"kws_int8.tflite {'a' * 12}",
+        f"kws_float.tflite {'b' * 12}",
+        "different",
+    )
+    assert (rows[3]["deviation"], rows[3]["verdict"]) == ("-86.13 %", "no tolerance")
+    compact, _ = compact_rows(comparison)
+    assert "different" in [row["verdict"] for row in compact]
+
+
+def test_tolerances_hold_for_models_compared_on_purpose():
+    mine = one_model()
+    mine.scenario["expectations"] = [{"metric": "latency_s", "within": 0.05, "of": "physical"}]
+    several = golden_record({"float": ("b", 0.31)})
+    comparison = compare_records(mine, several, allow_different=True)
+    assert comparison.rows[-1].verdict == "failed" and comparison.exit_code == 1
+
+
+def test_nothing_in_common_says_what_there_is():
+    several = golden_record({"float": ("b", 0.31)})
+    with pytest.raises(InputError, match=r"no model in common; emulated: .*/unicorn; physical: .*/float.*--allow-diff"):
+        compare_records(one_model(), several)
+    with pytest.raises(InputError, match=r"the model differs: .*a{12} emulated, .*b{12} in"):
+        compare_records(one_model(), one_model("b"))
