@@ -70,7 +70,7 @@ def layer_steps(platform: Platform, window: WindowRecord, mean_a: float) -> list
     from emulab.energy import window_energy
 
     layers = window.layers[:-1]
-    if not layers or any(row.executions != 1 or not row.cycles for row in layers):
+    if not any(row.cycles for row in layers) or any(row.executions not in (0, 1) for row in layers):
         return []
     whole = sum(row.cycles or 0.0 for row in window.layers)
     inference_s = (window.stop_s - window.start_s) / window.inferences

@@ -24,6 +24,8 @@ SPREAD = (
     "± is the spread over windows, of modelled energy the uncertainty of the platform's power data; "
     "emulated windows repeat exactly, so ± 0 says nothing of how far the model is from silicon"
 )
+ROUNDING = 1e-9
+"""Part of a value below which its spread is the rounding of repeats, and none."""
 ORDER = ("latency_s", "cycles", "energy_per_inference_j", "power_w", "accuracy_top1", "auc")
 
 
@@ -194,7 +196,7 @@ def _row(pair: Pair, metric: str, outcome: ExpectationResult | None) -> Comparis
     else:
         deviation = mine.value / theirs.value - 1
         spread = math.hypot(mine.uncertainty or 0.0, theirs.uncertainty or 0.0)
-        sigmas = abs(mine.value - theirs.value) / spread if spread > 0 else None
+        sigmas = abs(mine.value - theirs.value) / spread if spread > ROUNDING * abs(theirs.value) else None
     verdict: Verdict = "no tolerance" if deviation is not None else "unavailable"
     bound = ""
     if outcome is not None:
@@ -271,7 +273,7 @@ def show(quantity: Quantity | None) -> str:
     text = human(quantity.value, quantity.unit)
     if quantity.uncertainty is None:
         return text if quantity.unit in ("B", "cycle", "instruction") else f"{text} ± ?"
-    if quantity.uncertainty <= 1e-9 * abs(quantity.value):
+    if quantity.uncertainty <= ROUNDING * abs(quantity.value):
         return f"{text} ± 0"
     return f"{text} ± {human(quantity.uncertainty, quantity.unit, 3)}"
 

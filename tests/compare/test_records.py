@@ -60,6 +60,13 @@ def test_every_row_is_full_or_says_why():
     assert "verdict" in compact[0] and "reason" not in compact[0]
 
 
+def test_repeats_that_differ_by_rounding_have_no_spread_to_count_in():
+    mine = record(latency_s=Quantity(value=0.043, unit="s", uncertainty=1e-17))
+    theirs = physical(latency_s=Quantity(value=0.0434, unit="s", uncertainty=2e-17))
+    row = comparison_rows(compare_records(mine, theirs))[0]
+    assert (row["sigmas"], row["emulated"], row["deviation"]) == ("-", "43 ms ± 0", "-0.92 %")
+
+
 def test_levels_of_noise_are_one_line_unless_asked_for():
     noise = {f"accuracy_top1@snr_db={level}": Quantity(value=0.8) for level in (30, 20)}
     board_noise = {**noise, "accuracy_top1@snr_db=20": Quantity(value=0.75)}
@@ -190,6 +197,7 @@ def test_an_emulated_run_is_drawn_by_its_layers(tmp_path):
     rows = [
         LayerRow(name="conv", cycles=3.6e6, executions=1, instruction_classes={"mac": 1_800_000}),
         LayerRow(name="pool", cycles=1.08e6, executions=1, instruction_classes={"load": 300_000}),
+        LayerRow(name="reshape", cycles=0, executions=0),
         LayerRow(name="(between layers)", cycles=0.12e6),
     ]
     window = WindowRecord(name="inference", start_s=1.0, stop_s=1.08, inferences=2, layers=rows)
