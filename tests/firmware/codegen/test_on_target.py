@@ -21,6 +21,7 @@ TARGETS = [KernelTarget.ARM_DSP, KernelTarget.RV32IM]
 
 
 def compare(model: bytes, folder: Path, target: KernelTarget, runs: int) -> None:
+    folder.mkdir(exist_ok=True)
     path = folder / "model.tflite"
     path.write_bytes(model)
     core, reference = TargetModel(path, target, folder), Reference(model)
@@ -106,15 +107,54 @@ def test_depthwise(tmp_path: Path, size: tuple[int, int], stride: int) -> None:
     compare(model, tmp_path, KernelTarget.ARM_DSP, 4)
 
 
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize(
+    ("size", "kernel", "same", "channels"),
+    [
+        ((30, 1), (3, 1), False, 40),
+        ((15, 1), (10, 1), False, 8),
+        ((9, 1), (5, 1), True, 4),
+        ((7, 3), (4, 1), True, 4),  # three lines
+        ((2, 12), (1, 6), True, 8),  # along the rows
+        ((5, 4), (1, 1), True, 4),
+        ((1, 17), (1, 14), False, 4),  # four outputs, more taps than a turn of the loop
+    ],
+)
+def test_depthwise_along_one_dimension(tmp_path: Path, size, kernel, same: bool, channels: int, relu: bool) -> None:
+    model = layer(7, "DEPTHWISE_CONV_2D", size, kernel, 1, (channels, channels), relu, same)
+    compare(model, tmp_path, KernelTarget.ARM_DSP, 4)
+
+
+def test_channels_without_a_usable_scale(tmp_path: Path) -> None:
+    """Their output is constant; the others keep the fast requantisation."""
+    rng = np.random.default_rng(12)
+    w = np.zeros((8, 3, 3, 5), np.int8)
+    w[1::2] = rng.integers(-127, 128, (4, 3, 3, 5))
+    scales = np.full(8, 0.01, np.float32)
+    scales[::2] = [1e-9, 4.0, 1e-12, 30.0]
+    bias = np.array([900, -7, 0, 1, -5000, 3, 77, 50], np.int32)
+    x, y = T((1, 5, 4, 5), scale=0.05, zero=-9), T((1, 5, 4, 8), scale=0.15, zero=3)
+    weights = T((8, 3, 3, 5), scale=scales, axis=0, data=w)
+    window = {"Padding": 0, "StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+    ops = [O("CONV_2D", [0, 1, 2], [3], "Conv2DOptions", window | {"FusedActivationFunction": 0})]
+    model = build_model([x, weights, T((8,), "int32", data=bias), y], ops, [0], [3])
+    for target in TARGETS:
+        compare(model, tmp_path / target.value, target, 4)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.value)
+@pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize(("inputs", "outputs"), [(4, 4), (9, 3), (64, 12), (130, 7)])
-def test_dense(tmp_path: Path, inputs: int, outputs: int) -> None:
+def test_dense(tmp_path: Path, inputs: int, outputs: int, per_channel: bool, target: KernelTarget) -> None:
     rng = np.random.default_rng(8)
     x = T((1, inputs), scale=0.05, zero=-3)
-    w = T((outputs, inputs), scale=0.01, data=rng.integers(-127, 128, (outputs, inputs)).astype(np.int8))
+    scale = rng.uniform(0.005, 0.02, outputs).astype(np.float32) if per_channel else 0.01
+    values = rng.integers(-127, 128, (outputs, inputs)).astype(np.int8)
+    w = T((outputs, inputs), scale=scale, axis=0, data=values)
     bias = T((outputs,), "int32", data=rng.integers(-9000, 9000, outputs).astype(np.int32))
     y = T((1, outputs), scale=0.1, zero=4)
     op = O("FULLY_CONNECTED", [0, 1, 2], [3], "FullyConnectedOptions", {"FusedActivationFunction": 0})
-    compare(build_model([x, w, bias, y], [op], [0], [3]), tmp_path, KernelTarget.ARM_DSP, 10)
+    compare(build_model([x, w, bias, y], [op], [0], [3]), tmp_path, target, 10)
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.05, 0.3])

@@ -20,10 +20,20 @@ MAX_FAST_SHIFT = 20
 
 @dataclass(frozen=True)
 class Channels:
-    """`table`: int32 [channels, 4] of bias, multiplier, round, shift; `mode`: requantisation path."""
+    """`table`: int32 [channels, 4] of bias, multiplier, round, shift; `mode`: requantisation path.
+
+    `silent`: channels whose weights must be taken for zeros, because their output is the same for every input and no
+    multiplier of the fast paths would do.
+    """
 
     table: NDArray[np.int32]
     mode: str
+    silent: tuple[int, ...] = ()
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all channels have one multiplier and shift."""
+        return len(self.table) > 0 and bool((self.table[:, 1:] == self.table[0, 1:]).all())
 
 
 def convolution_multipliers(x: Tensor, w: Tensor, y: Tensor, channels: int, axis: int) -> list[Multiplier]:
@@ -68,20 +78,22 @@ def channel_table(
     constant = constant_outputs(weights, bias, multipliers, x_zero, y_zero, act)
     fast = np.zeros((len(bias), 4), np.int32)
     exact = np.zeros((len(bias), 4), np.int32)
+    silent = []
     all_fast = True
     for i, (low, f, high) in enumerate(_accumulators(weights, bias, x_zero)):
         m = multipliers[i]
         exact[i] = (wrap32(f), m.value, 0, m.shift)
         right = -m.shift
-        if i in constant:  # so an extreme multiplier, common in channels that trained to nothing, does no harm
-            fast[i] = (wrap32(f), 0, (constant[i] + 127 - act[1]) << 1, 1)
-        elif low > -(2**30) and high < 2**30 and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
+        if low > -(2**30) and high < 2**30 and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
             fast[i] = (f, m.value, ((1 << right) >> 1) + (above << right), right)
+        elif i in constant:  # so an extreme multiplier, common in channels that trained to nothing, does no harm
+            silent.append(i)
+            fast[i] = (4 * (constant[i] - y_zero), 1 << 30, 1 + (above << 1), 1)  # a quarter of the bias, exactly
         else:
             all_fast = False
     if not all_fast:
         return Channels(exact, EXACT)
-    return Channels(fast, FAST_RELU if relu else FAST)
+    return Channels(fast, FAST_RELU if relu else FAST, tuple(silent))
 
 
 def constant_outputs(

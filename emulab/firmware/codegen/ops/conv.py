@@ -30,6 +30,7 @@ from emulab.firmware.codegen.ops.packing import (
     MVE_LANES,
     interleave,
     mve_channels,
+    packed_channels,
     pad_groups,
     pad_last,
     planar,
@@ -68,6 +69,9 @@ def lower_conv(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
+    if channels.silent:
+        weights = weights.copy()
+        weights[list(channels.silent)] = 0
     if ctx.target is KernelTarget.ARM_DSP:
         kernel = _dsp_kernel(ctx, op, geometry, weights, channels)
     elif ctx.target is KernelTarget.ARM_MVE:
@@ -111,9 +115,9 @@ def _dsp_kernel(ctx: Context, op: Op, g: dict[str, int], weights: NDArray[np.gen
     chunk = -(-group_channels // -(-group_channels // chunk)) + 3 & ~3
     return _Kernel(
         "emulab_conv_s8_dsp",
-        ("conv_s8_dsp.c", "dsp_block.c"),
+        ("conv_s8_dsp.c", "dsp_block.c", "channels.c"),
         interleave(_fill_rows(g, weights, 4 * row_words), groups, steps),
-        pad_groups(channels.table, groups),
+        packed_channels(pad_groups(channels.table, groups)),
         (8 * steps + 16) * chunk + 24 * steps + 8,
         {"steps": steps, "row_words": row_words, "chunk": chunk},
     )
@@ -186,11 +190,15 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
+    if table.silent:
+        weights = weights.copy()
+        weights[..., list(table.silent)] = 0
     packed = table.table
-    source, kernel, scratch = "depthwise_s8.c", "emulab_depthwise_s8", taps * POINTER_BYTES + x.shape[3]
-    if ctx.target is KernelTarget.ARM_DSP and _planar(geometry, act, table.mode):
-        source, kernel = "depthwise_s8_dsp.c", "emulab_depthwise_3x3_s8_dsp"
-        weights = planar(weights.reshape(3, 3, out_c))
+    sources: tuple[str, ...] = ("depthwise_s8.c",)
+    kernel, scratch = "emulab_depthwise_s8", taps * POINTER_BYTES + x.shape[3]
+    if ctx.target is KernelTarget.ARM_DSP and _is_3x3(geometry) and _usual(geometry, act, table.mode):
+        sources, kernel = ("depthwise_s8_dsp.c", "channels.c"), "emulab_depthwise_3x3_s8_dsp"
+        weights, packed = planar(weights.reshape(3, 3, out_c)), packed_channels(packed)
         # Aligned words may reach 2 bytes past the last window of a row.
         pitch = -(-((geometry["out_w"] - 1) * geometry["stride_w"] + 4) // 4) * 4
         pitch = max(pitch, -(-(geometry["pad_w"] + geometry["in_w"]) // 4) * 4)
@@ -199,14 +207,23 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         rows = -(-geometry["out_h"] // -(-geometry["out_h"] // rows))
         geometry |= {"strip_rows": rows, "pitch": pitch}
         scratch = 4 * ((rows - 1) * geometry["stride_h"] + 3) * pitch + 4
+    elif ctx.target is KernelTarget.ARM_DSP and _is_line(geometry) and _usual(geometry, act, table.mode):
+        steps, outputs = taps // 2 + 1, geometry["out_h" if geometry["kernel_w"] == 1 else "out_w"]
+        words = 2 * -(-outputs // 4) + steps + 1
+        if outputs >= 4 and 16 * words + 8 * steps <= ctx.spare_bytes(op):
+            sources, kernel = ("depthwise_line_s8_dsp.c", "channels.c"), "emulab_depthwise_line_s8_dsp"
+            weights, packed = np.ascontiguousarray(weights.reshape(taps, out_c).T), packed_channels(packed)
+            geometry |= {"steps": steps, "pitch": words}
+            scratch = 16 * words + 8 * steps
     elif ctx.target is KernelTarget.RV32IM and _is_3x3(geometry):
         rows, pitch = _plane(geometry)
         if rows * pitch + 4 <= ctx.spare_bytes(op):
-            source, kernel, scratch = "depthwise_s8_rv32.c", "emulab_depthwise_3x3_s8_rv32", rows * pitch + 4
-            weights = np.ascontiguousarray(weights.reshape(9, out_c).T)
+            sources = ("depthwise_s8_rv32.c", "channels.c")
+            kernel, scratch = "emulab_depthwise_3x3_s8_rv32", rows * pitch + 4
+            weights, packed = np.ascontiguousarray(weights.reshape(9, out_c).T), packed_channels(packed)
             geometry |= {"strip_rows": rows, "pitch": pitch}
     elif ctx.target is KernelTarget.ARM_MVE and geometry["group_out_c"] == 1 and weights.min() > -128:
-        source, kernel = "depthwise_s8_mve.c", "emulab_depthwise_s8_mve"
+        sources, kernel = ("depthwise_s8_mve.c",), "emulab_depthwise_s8_mve"
         padded = -(-out_c // MVE_LANES) * MVE_LANES
         weights = pad_last(weights.reshape(taps, out_c), padded)
         lanes = pad_groups(packed, 1, MVE_LANES).reshape(-1, MVE_LANES, 4)[:, DEPTHWISE_LANES].reshape(-1, 4)
@@ -214,7 +231,7 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
         scratch += MVE_LANES
     lines = _params(ctx, op, geometry, weights, packed, table.mode, x, y, act)
     lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op)});")
-    return Lowered(lines, (source,), y.elements * taps, scratch)
+    return Lowered(lines, sources, y.elements * taps, scratch)
 
 
 def float_layer(ctx: Context, op: Op, kernel: str, geometry: dict[str, int], activation: str) -> Lowered:
@@ -259,9 +276,15 @@ def _is_3x3(g: dict[str, int]) -> bool:
     return window == [3, 3, 1, 1, 1] and g["stride_h"] == g["stride_w"] and g["stride_w"] in (1, 2)
 
 
-def _planar(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:
-    """Whether the DSP kernel that works on channel planes fits."""
-    return _is_3x3(g) and g["out_c"] % 4 == 0 and act == (-128, 127) and mode != EXACT
+def _is_line(g: dict[str, int]) -> bool:
+    """A window along one dimension, stride 1, depth multiplier 1."""
+    ones = [g["stride_h"], g["stride_w"], g["dilation_h"], g["dilation_w"], g["group_out_c"]]
+    return ones == [1] * 5 and 1 in (g["kernel_h"], g["kernel_w"])
+
+
+def _usual(g: dict[str, int], act: tuple[int, int], mode: str) -> bool:
+    """What the DSP kernels that take four channels at a time ask for."""
+    return g["out_c"] % 4 == 0 and act == (-128, 127) and mode != EXACT
 
 
 def _plane(g: dict[str, int]) -> tuple[int, int]:
@@ -332,7 +355,7 @@ def _params(
 ) -> list[str]:
     fields: dict[str, object] = {
         "weights": ctx.constant(f"w{op.index}", "int8_t", weights),
-        "channels": f"(const emulab_channel *){ctx.constant(f'c{op.index}', 'int32_t', channels)}",
+        "channels": ctx.constant(f"c{op.index}", "int32_t", channels),
         **geometry,
         "in_zero": x.zero_point,
         "out_zero": y.zero_point,

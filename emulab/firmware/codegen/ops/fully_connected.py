@@ -7,9 +7,9 @@ from emulab.firmware.codegen.fixed_point import activation_range
 from emulab.firmware.codegen.graph import DType, Op
 from emulab.firmware.codegen.lowering import Context, Lowered, quantised, require_dtype, require_rank, struct
 from emulab.firmware.codegen.ops import int16
-from emulab.firmware.codegen.ops.channels import EXACT, bias_values, channel_table, convolution_multipliers
+from emulab.firmware.codegen.ops.channels import bias_values, channel_table, convolution_multipliers
 from emulab.firmware.codegen.ops.conv import float_layer
-from emulab.firmware.codegen.ops.packing import MVE_LANES, interleave, mve_channels, pad_groups
+from emulab.firmware.codegen.ops.packing import MVE_LANES, interleave, packed_channels, pad_groups
 from emulab.firmware.codegen.options import FullyConnectedOptions
 from emulab.firmware.codegen.target import KernelTarget
 
@@ -51,24 +51,28 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
         y.zero_point,
         act,
     )
-    channels = table.table
+    if table.silent:
+        weights = weights.copy()
+        weights[list(table.silent)] = weight_zero
     source, kernel, scratch = "fully_connected_s8.c", "emulab_fully_connected_s8", 0
     if ctx.target is KernelTarget.ARM_DSP:
         steps = -(-in_n // 4)
-        weights, channels = interleave(weights, 1, steps), pad_groups(channels, 1)
+        weights = interleave(weights, 1, steps)
         source, kernel, scratch = "fully_connected_s8_dsp.c", "emulab_fully_connected_s8_dsp", 8 * steps
     elif ctx.target is KernelTarget.RV32IM:
-        weights, channels = interleave(weights, 1, in_n, lanes=1), pad_groups(channels, 1)
+        weights = interleave(weights, 1, in_n, lanes=1)
         source, kernel = "fully_connected_s8_rv32.c", "emulab_fully_connected_s8_rv32"
     elif ctx.target is KernelTarget.ARM_MVE:
         weights = interleave(weights, 1, -(-in_n // MVE_LANES), lanes=MVE_LANES)
-        channels = mve_channels(pad_groups(channels, 1), table.mode == EXACT, act[1])
         source, kernel = "fully_connected_s8_mve.c", "emulab_fully_connected_s8_mve"
+    shared = table.uniform
+    sources = (source,) if ctx.target is KernelTarget.ARM_MVE else (source, "channels.c")
+    channels = packed_channels(pad_groups(table.table, 1), shared=shared)
     lines = struct(
         "emulab_fully_connected_s8_params",
         {
             "weights": ctx.constant(f"w{op.index}", "int8_t", weights),
-            "channels": f"(const emulab_channel *){ctx.constant(f'c{op.index}', 'int32_t', channels)}",
+            "channels": ctx.constant(f"c{op.index}", "int32_t", channels),
             "batches": batches,
             "in_n": in_n,
             "out_n": out_n,
@@ -77,7 +81,8 @@ def lower_fully_connected(ctx: Context, op: Op) -> Lowered:
             "act_min": act[0],
             "act_max": act[1],
             "requant": table.mode,
+            "shared": int(shared),
         },
     )
     lines.append(f"{kernel}(&p, {ctx.pointer(x)}, {ctx.pointer(y)}, {ctx.scratch(op) if scratch else '0'});")
-    return Lowered(lines, (source,), batches * out_n * in_n, scratch)
+    return Lowered(lines, sources, batches * out_n * in_n, scratch)

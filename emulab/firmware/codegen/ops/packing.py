@@ -49,6 +49,19 @@ def pad_groups(table: NDArray[np.int32], groups: int, unit: int = 4) -> NDArray[
     return padded.reshape(-1, 4)
 
 
+def packed_channels(table: NDArray[np.int32], *, shared: bool = False) -> NDArray[np.int32]:
+    """Rows of a channel table as `emulab_unpack_channels` reads them: all biases, all multipliers, all shifts as bytes.
+
+    Nine bytes a channel instead of sixteen, since `round` follows from the shift. `shared`: one multiplier and one shift
+    stand for all channels, which leaves the four of the bias.
+    """
+    import numpy as np
+
+    scales = table[:1] if shared else table
+    shifts = pad_last(scales[:, 3].astype(np.int8), -(-len(scales) // 4) * 4).view(np.int32)
+    return np.concatenate([table[:, 0], scales[:, 1], shifts])
+
+
 def mve_channels(table: NDArray[np.int32], exact: bool, act_max: int) -> NDArray[np.int32]:
     """Rows of four channels, filled up, to [n / 4, 4 fields, 4 channels], as `emulab_mve.h` reads them.
 

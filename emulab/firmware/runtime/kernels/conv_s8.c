@@ -15,7 +15,7 @@ static void block(const emulab_conv_s8_params *p, int32_t oc, int32_t row, const
 {
     const int32_t k = p->kernel_h * row;
     const int32_t second = oc + 1 < p->out_c && (oc + 1) % p->group_out_c != 0 ? 1 : 0;
-    const emulab_channel *c0 = &p->channels[oc], *c1 = c0 + second;
+    const emulab_channel *c0 = (const emulab_channel *)p->channels + oc, *c1 = c0 + second;
     const int8_t *w0 = p->weights + oc * k, *w1 = w0 + second * k;
     int32_t a0 = c0->bias, a1 = c1->bias, b0 = c0->bias, b1 = c1->bias;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {

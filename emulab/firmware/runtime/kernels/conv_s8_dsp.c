@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "emulab_dsp_block.h"
+#include "emulab_requant.h"
 
 static void widen_weights(const uint32_t *from, int32_t words, uint32_t *to)
 {
@@ -35,7 +36,7 @@ typedef struct {
 void emulab_dsp_widen(const pixel_pair *pair, uint32_t *to);
 
 /* Registers: r0 a, r1 b, r2 bytes of a row, r3 to, r4-r9 data, r10 end of the row, r11 skip_a, r12 skip_b, lr rows. */
-__asm__(".syntax unified\n.text\n.thumb\n.align 2\n.global emulab_dsp_widen\n.type emulab_dsp_widen, %function\n"
+__asm__(".syntax unified\n.text\n.thumb\n.balign 32\n.global emulab_dsp_widen\n.type emulab_dsp_widen, %function\n"
         ".thumb_func\nemulab_dsp_widen:\n push {r4-r11, lr}\n mov r3, r1\n mov r10, r0\n"
         "ldr r0, [r10]\n ldr r1, [r10, #4]\n ldr r2, [r10, #8]\n ldr lr, [r10, #12]\n ldr r11, [r10, #16]\n"
         "ldr r12, [r10, #20]\n lsl r2, r2, #2\n"
@@ -127,24 +128,147 @@ static inline const int8_t *window(const emulab_conv_s8_params *p, const int8_t 
     return buffer;
 }
 
+/* All that is the same for the pixels of a chunk. */
+typedef struct {
+    const emulab_conv_s8_params *p;
+    pixel_pair pair;
+    emulab_dsp_block block;
+    uint32_t *pixels;
+    int8_t *buffer_a, *buffer_b;
+    int32_t rest; /* channels beyond a multiple of 4 */
+} chunk;
+
+/* Pairs of windows that are read in place, from one window to the next `step` bytes. Small, so that it, the widening and
+ * the block stay together in an instruction cache of 1 KB. */
+static EMULAB_SMALL void run_in_place(chunk *k, const int8_t *x, int32_t step, int32_t pairs, int8_t *to)
+{
+    const emulab_conv_s8_params *const p = k->p;
+    const int32_t out_c = p->out_c, mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
+    k->pair.skip_a = k->pair.skip_b = p->in_w * p->in_c - 4 * k->pair.words;
+    for (; pairs > 0; pairs--, x += step) {
+        k->pair.a = x;
+        x += step;
+        k->pair.b = x;
+        emulab_dsp_widen(&k->pair, k->pixels);
+        k->block.out_a = to;
+        to += out_c;
+        k->block.out_b = to;
+        to += out_c;
+        emulab_dsp_block_run(&k->block, mode, zero, low, high);
+    }
+}
+
+/* The last channels, into a buffer wide enough for 4. */
+static EMULAB_SMALL void run_rest(chunk *k, int8_t *to_a, int8_t *to_b)
+{
+    const emulab_conv_s8_params *const p = k->p;
+    const int32_t groups = k->block.groups, channels = 4 * groups, words = 2 * channels * k->block.steps;
+    int8_t last[8];
+    k->block.channel += channels;
+    k->block.w += words;
+    k->block.groups = 1;
+    k->block.out_a = last;
+    k->block.out_b = last + 4;
+    emulab_dsp_block_run(&k->block, p->requant, p->out_zero, p->act_min, p->act_max);
+    k->block.channel -= channels;
+    k->block.w -= words;
+    k->block.groups = groups;
+    for (int32_t j = 0; j < k->rest; j++) {
+        to_a[j] = last[j];
+        to_b[j] = last[4 + j];
+    }
+}
+
+/* Two pixels wherever they are. */
+static inline __attribute__((always_inline)) void run_pair(chunk *k, const int8_t *image, corner a, corner b, int8_t *to_a,
+                                                           int8_t *to_b)
+{
+    const emulab_conv_s8_params *const p = k->p;
+    k->pair.a = window(p, image, a, k->buffer_a, &k->pair.skip_a);
+    k->pair.b = window(p, image, b, k->buffer_b, &k->pair.skip_b);
+    emulab_dsp_widen(&k->pair, k->pixels);
+    k->block.out_a = to_a;
+    k->block.out_b = to_b;
+    if (k->block.groups) {
+        emulab_dsp_block_run(&k->block, p->requant, p->out_zero, p->act_min, p->act_max);
+    }
+    if (k->rest) {
+        run_rest(k, to_a + 4 * k->block.groups, to_b + 4 * k->block.groups);
+    }
+}
+
+/* The last of an odd number: twice, to the same place. */
+static EMULAB_SMALL void run_last(chunk *k, const int8_t *image, corner at, int8_t *to)
+{
+    run_pair(k, image, at, at, to, to);
+}
+
+/* All pixels of an image for the channels of a chunk. */
+static __attribute__((noinline)) void run_image(chunk *k, const int8_t *image, int8_t *to)
+{
+    const emulab_conv_s8_params *const p = k->p;
+    const int32_t step = p->stride_w * p->in_c;
+    /* Output columns from `first` to `end` have windows that lie inside the image, if their row does. */
+    const int32_t first = (p->pad_w + p->stride_w - 1) / p->stride_w;
+    const int32_t end = (p->in_w + p->pad_w - p->kernel_w) / p->stride_w + 1;
+    const int32_t usable = p->row_words && !k->rest && p->in_w + p->pad_w >= p->kernel_w;
+    corner at = {-p->pad_h, 0}, waiting = at;
+    int8_t *to_waiting = 0;
+    for (int32_t oy = 0; oy < p->out_h; oy++, at.y += p->stride_h) {
+        const int32_t inside = usable && at.y >= 0 && at.y + p->kernel_h <= p->in_h;
+        at.x = -p->pad_w;
+        for (int32_t ox = 0; ox < p->out_w;) {
+            if (inside && !to_waiting && ox >= first && ox + 4 <= end) {
+                const int32_t pairs = ((end < p->out_w ? end : p->out_w) - ox) / 2;
+                run_in_place(k, image + (at.y * p->in_w + at.x) * p->in_c, step, pairs, to);
+                ox += 2 * pairs;
+                to += 2 * pairs * p->out_c;
+                at.x += 2 * pairs * p->stride_w;
+                continue;
+            }
+            if (to_waiting) {
+                run_pair(k, image, waiting, at, to_waiting, to);
+                to_waiting = 0;
+            } else {
+                waiting = at;
+                to_waiting = to;
+            }
+            ox++;
+            to += p->out_c;
+            at.x += p->stride_w;
+        }
+    }
+    if (to_waiting) {
+        run_last(k, image, waiting, to_waiting);
+    }
+}
+
 /* Scratch, in words: widened weights of a chunk (chunk * 2 * steps), its channels (chunk * 4), widened pixel pair
  * (4 * steps), two buffers of `steps` + 1 words for windows at the border. */
 void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     uint32_t *const weights = scratch;
     emulab_channel *const channels_in_ram = (emulab_channel *)(void *)(weights + 2 * p->chunk * p->steps);
-    uint32_t *const pixels = weights + (2 * p->steps + 4) * p->chunk;
-    int8_t *const buffer_a = (int8_t *)(pixels + 4 * p->steps), *const buffer_b = buffer_a + 4 * p->steps + 4;
-    const int32_t pixel_count = p->out_h * p->out_w, row_words = p->row_words;
-    const int32_t group_channels = (p->group_out_c + 3) & ~3;
+    const int32_t group_channels = (p->group_out_c + 3) & ~3, row_words = p->row_words;
+    const int32_t pointwise = p->kernel_h * p->kernel_w == 1 && p->stride_h == 1 && p->stride_w == 1 && row_words;
+    const int32_t pixel_count = p->out_h * p->out_w;
     const uint32_t *flash = (const uint32_t *)(const void *)p->weights;
-    const emulab_channel *channel = p->channels;
-    pixel_pair pair = {0, 0, row_words ? row_words : p->steps, row_words ? p->kernel_h : 1, 0, 0};
-    emulab_dsp_block block;
-    block.steps = p->steps;
-    block.x = pixels;
-    block.w = weights;
-    block.above = (uint32_t)(127 - p->act_max) * 0x01010101u;
+    const emulab_packed_channels packed =
+        emulab_packed(p->channels, p->out_c / p->group_out_c * group_channels, 0, p->requant,
+                      p->out_zero + 127 - p->act_max);
+    int32_t channel = 0;
+    chunk k;
+    k.p = p;
+    k.pixels = weights + (2 * p->steps + 4) * p->chunk;
+    k.buffer_a = (int8_t *)(k.pixels + 4 * p->steps);
+    k.buffer_b = k.buffer_a + 4 * p->steps + 4;
+    k.pair.words = row_words ? row_words : p->steps;
+    k.pair.rows = row_words ? p->kernel_h : 1;
+    k.block.steps = p->steps;
+    k.block.x = k.pixels;
+    k.block.w = weights;
+    k.block.channel = channels_in_ram;
+    k.block.above = (uint32_t)(127 - p->act_max) * 0x01010101u;
     for (int32_t first = 0; first < p->out_c; first += p->group_out_c) {
         const int8_t *from = in + first / p->group_out_c * p->group_in_c;
         for (int32_t done = 0; done < group_channels; done += p->chunk) {
@@ -153,76 +277,24 @@ void emulab_conv_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t
             widen_weights(flash, channels * p->steps, weights);
             flash += channels * p->steps;
             /* Every pair of pixels needs them: a small cache of flash data would lose them each time. */
-            memcpy(channels_in_ram, channel, (size_t)channels * sizeof *channel);
-            block.channel = channels_in_ram;
-            block.groups = valid / 4;
-            const int32_t pointwise = p->kernel_h * p->kernel_w == 1 && p->stride_h == 1 && p->stride_w == 1 && row_words &&
-                                      valid % 4 == 0;
+            emulab_unpack_channels(&packed, channel, channels, channels_in_ram);
+            channel += channels;
+            k.block.groups = valid / 4;
+            k.rest = valid % 4;
             for (int32_t batch = 0; batch < p->batches; batch++) {
                 const int8_t *image = from + batch * p->in_h * p->in_w * p->in_c;
                 int8_t *to = out + batch * pixel_count * p->out_c + first + done;
-                if (pointwise) {
-                    pair.skip_a = pair.skip_b = 0;
-                    const int8_t *x = image;
-                    for (int32_t i = 0; i < pixel_count; i += 2, x += 2 * p->in_c, to += 2 * p->out_c) {
-                        const int32_t last = i + 1 == pixel_count;
-                        pair.a = x;
-                        pair.b = last ? x : x + p->in_c;
-                        emulab_dsp_widen(&pair, pixels);
-                        block.out_a = to;
-                        block.out_b = last ? to : to + p->out_c;
-                        emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
+                if (pointwise && !k.rest) {
+                    const int32_t even = pixel_count & ~1;
+                    run_in_place(&k, image, p->in_c, pixel_count / 2, to);
+                    if (even != pixel_count) {
+                        const corner last = {p->in_h - 1, p->in_w - 1};
+                        run_last(&k, image, last, to + even * p->out_c);
                     }
-                    continue;
-                }
-                corner a = {-p->pad_h, -p->pad_w};
-                int32_t ox = 0;
-                for (int32_t i = 0; i < pixel_count; i += 2) {
-                    corner b = a;
-                    if (i + 1 < pixel_count) {
-                        b.x += p->stride_w;
-                        if (++ox == p->out_w) {
-                            ox = 0;
-                            b.x = -p->pad_w;
-                            b.y += p->stride_h;
-                        }
-                    }
-                    pair.a = window(p, image, a, buffer_a, &pair.skip_a);
-                    pair.b = window(p, image, b, buffer_b, &pair.skip_b);
-                    emulab_dsp_widen(&pair, pixels);
-                    block.out_a = to;
-                    block.out_b = i + 1 < pixel_count ? to + p->out_c : to;
-                    if (block.groups) {
-                        emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
-                    }
-                    if (valid % 4) { /* the last channels, into a buffer wide enough for 4 */
-                        int8_t last[8];
-                        block.channel = channels_in_ram + valid / 4 * 4;
-                        block.w = weights + valid / 4 * 8 * p->steps;
-                        block.groups = 1;
-                        int8_t *end_a = block.out_a + valid / 4 * 4, *end_b = block.out_b + valid / 4 * 4;
-                        block.out_a = last;
-                        block.out_b = last + 4;
-                        emulab_dsp_block_run(&block, p->requant, p->out_zero, p->act_min, p->act_max);
-                        block.w = weights;
-                        block.channel = channels_in_ram;
-                        block.groups = valid / 4;
-                        for (int32_t j = 0; j < valid % 4; j++) {
-                            end_a[j] = last[j];
-                            end_b[j] = last[4 + j];
-                        }
-                    }
-                    to += 2 * p->out_c;
-                    a.x = b.x + p->stride_w;
-                    a.y = b.y;
-                    if (++ox == p->out_w) {
-                        ox = 0;
-                        a.x = -p->pad_w;
-                        a.y += p->stride_h;
-                    }
+                } else {
+                    run_image(&k, image, to);
                 }
             }
-            channel += channels;
         }
     }
 }

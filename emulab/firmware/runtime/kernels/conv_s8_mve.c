@@ -152,7 +152,7 @@ void emulab_conv_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t
                                             : (flat ? run_relu_flat : run_relu);
     const int32_t group_channels = (p->group_out_c + 3) & ~3, pitch = p->in_w * p->in_c;
     block k = {p->row_words ? p->kernel_h : 1, p->row_words ? p->row_words : p->steps, p->weights,
-               (const int32_t *)(const void *)p->channels, p->group_out_c, p->out_zero, p->act_min, p->act_max};
+               p->channels, p->group_out_c, p->out_zero, p->act_min, p->act_max};
     for (int32_t group = 0; group < p->out_c; group += p->group_out_c) {
         const int8_t *image = in + group / p->group_out_c * p->group_in_c;
         int8_t *to = out + group, *first = to;

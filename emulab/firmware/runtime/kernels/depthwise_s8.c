@@ -11,10 +11,11 @@ static void pixel(const emulab_conv_s8_params *p, const int8_t *const *taps, int
 {
     const int32_t mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
     const int32_t channels = p->out_c, multiplier = p->group_out_c;
+    const emulab_channel *const all = p->channels;
     int32_t c = 0;
     if (multiplier == 1) {
         for (; c + 4 <= channels; c += 4) {
-            const emulab_channel *q = &p->channels[c];
+            const emulab_channel *q = &all[c];
             const int8_t *w = p->weights + c;
             int32_t s0 = q[0].bias, s1 = q[1].bias, s2 = q[2].bias, s3 = q[3].bias;
             for (int32_t t = 0; t < count; t++, w += channels) {
@@ -33,11 +34,11 @@ static void pixel(const emulab_conv_s8_params *p, const int8_t *const *taps, int
     for (; c < channels; c++) {
         const int32_t ic = multiplier == 1 ? c : c / multiplier;
         const int8_t *w = p->weights + c;
-        int32_t sum = p->channels[c].bias;
+        int32_t sum = all[c].bias;
         for (int32_t t = 0; t < count; t++, w += channels) {
             sum += taps[t][ic] * *w;
         }
-        out[c] = emulab_requant_s8(sum, &p->channels[c], mode, zero, low, high);
+        out[c] = emulab_requant_s8(sum, &all[c], mode, zero, low, high);
     }
 }
 

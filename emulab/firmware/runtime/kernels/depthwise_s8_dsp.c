@@ -63,12 +63,6 @@ typedef struct {
     uint32_t outer0, outer1, outer2, middle01, middle2;
 } taps;
 
-static inline int8_t finish(int32_t acc, const emulab_channel *c, int32_t relu)
-{
-    const int32_t x = relu ? emulab_requant_fast_relu(acc, c) : emulab_requant_fast(acc, c);
-    return (int8_t)emulab_saturate_s8(x);
-}
-
 /* `count` outputs of one row, stride 1, two at a time. */
 static inline void row_stride_1(const int8_t *x, int32_t pitch, taps w, const emulab_channel *channel, int32_t relu,
                                 int8_t *out, int32_t step, int32_t count)
@@ -86,10 +80,10 @@ static inline void row_stride_1(const int8_t *x, int32_t pitch, taps w, const em
         const uint32_t e2 = emulab_bytes_even(r2), o2 = emulab_bytes_odd(r2);
         a = emulab_mac_low_low(o2, w.middle2, emulab_dual_mac(e2, w.outer2, a));
         b = emulab_mac_high_low(e2, w.middle2, emulab_dual_mac(o2, w.outer2, b));
-        *out = finish(a, &c, relu);
+        *out = emulab_requant_usual_s8(a, &c, relu);
         out += step;
         if (count > 1) {
-            *out = finish(b, &c, relu);
+            *out = emulab_requant_usual_s8(b, &c, relu);
             out += step;
         }
     }
@@ -108,7 +102,7 @@ static inline void row_stride_2(const int8_t *x, int32_t pitch, taps w, const em
         a = emulab_mac_low_low(emulab_bytes_odd(r0), w.middle01, a);
         a = emulab_mac_low_high(emulab_bytes_odd(r1), w.middle01, a);
         a = emulab_mac_low_low(emulab_bytes_odd(r2), w.middle2, a);
-        *out = finish(a, &c, relu);
+        *out = emulab_requant_usual_s8(a, &c, relu);
     }
 }
 
@@ -216,6 +210,8 @@ void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *i
 {
     int8_t *const planes = scratch;
     const int32_t relu = p->requant == EMULAB_REQUANT_FAST_RELU;
+    const emulab_packed_channels packed = emulab_packed(p->channels, p->out_c, 0, p->requant, p->out_zero);
+    emulab_channel channels[4];
     plane one;
     one.pitch = p->pitch;
     one.out_step = p->out_c;
@@ -225,6 +221,7 @@ void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *i
     for (int32_t batch = 0; batch < p->batches; batch++) {
         const uint32_t *weights = (const uint32_t *)(const void *)p->weights;
         for (int32_t c = 0; c < p->in_c; c += 4, weights += 20) {
+            emulab_unpack_channels(&packed, c, 4, channels);
             for (int32_t y = 0; y < p->out_h; y += p->strip_rows) {
                 const int32_t rows = p->out_h - y < p->strip_rows ? p->out_h - y : p->strip_rows;
                 const int32_t in_rows = (rows - 1) * p->stride_h + 3;
@@ -233,7 +230,7 @@ void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *i
                 for (int32_t i = 0; i < 4; i++) {
                     one.x = planes + i * in_rows * p->pitch;
                     one.taps = weights + 5 * i;
-                    one.channel = &p->channels[c + i];
+                    one.channel = &channels[i];
                     one.out = out + y * p->out_w * p->out_c + c + i;
                     plane_pass(&one, p->stride_w, relu);
                 }

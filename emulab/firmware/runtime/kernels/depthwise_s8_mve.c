@@ -28,7 +28,7 @@ static inline int32x4_t requant(int32x4_t x, const int32_t *channels, int32_t mo
 static inline __attribute__((always_inline)) void pixel(const emulab_conv_s8_params *p, const int8_t *const *taps, int32_t count, int8_t *out, int32_t mode)
 {
     const int32_t pitch = (p->out_c + 15) & ~15, zero = p->out_zero;
-    const int32_t *channels = (const int32_t *)(const void *)p->channels;
+    const int32_t *channels = p->channels;
     const int8x16_t low = vdupq_n_s8((int8_t)p->act_min), high = vdupq_n_s8((int8_t)p->act_max);
     for (int32_t c = 0; c < p->out_c; c += 16, channels += 64) {
         const int8_t *w = p->weights + c;

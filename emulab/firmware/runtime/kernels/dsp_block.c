@@ -4,7 +4,7 @@
 
 #include "emulab_requant.h"
 
-void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, int32_t low, int32_t high)
+EMULAB_SMALL void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, int32_t low, int32_t high)
 {
     const uint32_t *w = b->w;
     const emulab_channel *c = b->channel;
@@ -41,7 +41,7 @@ void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, i
  *
  * The loop does 3 steps (12 inputs) a turn; a count that is no multiple of 3 enters it in the middle, with both pointers
  * set back by the steps left out. Three, and weights in low registers, so that this function and the widening of the
- * pixels stay together in an instruction cache of 1 KB. */
+ * pixels stay together in an instruction cache of 1 KB; they begin where a line of it does. */
 #define QUAD(n, x, w)                                                                                                  \
     "ldr r12, [r0, #" #n "*16+" #x "]\n ldr lr, [r0, #" #n "*16+" #x "+4]\n"                                           \
     "ldr r2, [r1, #" #n "*32+" #w "]\n ldr r3, [r1, #" #n "*32+" #w "+4]\n"                                            \
@@ -68,7 +68,7 @@ void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, i
     "ssat " a ", #8, " a "\n ssat " b ", #8, " b "\n"
 
 #define BLOCK(name, REQUANT)                                                                                           \
-    __asm__(".syntax unified\n.text\n.thumb\n.align 2\n.global " name "\n.type " name ", %function\n.thumb_func\n" name  \
+    __asm__(".syntax unified\n.text\n.thumb\n.balign 32\n.global " name "\n.type " name ", %function\n.thumb_func\n" name  \
             ":\n"                                                                                                      \
             "push {r4-r11, lr}\n sub sp, sp, #44\n"                                                                    \
             "ldm r0, {r1-r8}\n str r8, [sp, #36]\n" /* x w channel out_a out_b groups steps above */                   \
@@ -76,17 +76,16 @@ void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, int32_t zero, i
             "add r9, r1, r7, lsl #4\n str r9, [sp, #20]\n" /* end of x */                                              \
             "sub r1, r1, r8, lsl #4\n str r1, [sp, #0]\n"                                                              \
             "lsl r10, r8, #5\n str r10, [sp, #28]\n"                                                                   \
-            "adr r9, 3f\n ldr r9, [r9, r8, lsl #2]\n adr r11, 3f\n add r9, r9, r11\n orr r9, r9, #1\n"                 \
+            "adr r9, 4f\n mov r11, #96\n mla r9, r8, r11, r9\n orr r9, r9, #1\n" /* a step is 96 bytes of code */       \
             "str r9, [sp, #24]\n"                                                                                      \
             "str r3, [sp, #4]\n str r4, [sp, #8]\n str r5, [sp, #12]\n str r6, [sp, #16]\n"                            \
             "mov r0, r1\n mov r1, r2\n mov r12, r3\n b 1f\n"                                                           \
-            ".align 2\n3:\n .word 4f-3b, 5f-3b, 6f-3b\n"                                                    \
             "1:\n" /* next group: r12 channel, r1 w */                                                                 \
             "ldr r0, [sp, #0]\n ldr r2, [sp, #28]\n"                                                                   \
             "ldr r4, [r12]\n ldr r5, [r12, #16]\n ldr r6, [r12, #32]\n ldr r7, [r12, #48]\n ldr r3, [sp, #24]\n"       \
             "sub r1, r1, r2\n"                                                                                         \
             "mov r8, r4\n mov r9, r5\n mov r10, r6\n mov r11, r7\n bx r3\n"                                            \
-            ".align 2\n4:\n" STEP(0) "5:\n" STEP(1) "6:\n" STEP(2)                                                     \
+            ".align 2\n4:\n" STEP(0) STEP(1) STEP(2)                                                     \
             "ldr r2, [sp, #20]\n"                                                                                      \
             "add r0, r0, #48\n add r1, r1, #96\n cmp r0, r2\n bne 4b\n"                                              \
             "str r1, [sp, #32]\n"                                                                                      \

@@ -29,8 +29,8 @@ void emulab_dsp_block_fast(const emulab_dsp_block *b);
 void emulab_dsp_block_fast_relu(const emulab_dsp_block *b);
 #endif
 
-static inline void emulab_dsp_block_run(const emulab_dsp_block *b, int32_t mode, int32_t zero, int32_t low,
-                                        int32_t high)
+static inline __attribute__((always_inline)) void emulab_dsp_block_run(const emulab_dsp_block *b, int32_t mode,
+                                                                       int32_t zero, int32_t low, int32_t high)
 {
 #ifdef EMULAB_DSP_NATIVE
     if (low == -128 && high >= 0 && mode != EMULAB_REQUANT_EXACT) {

@@ -22,6 +22,15 @@
 #define EMULAB_NO_UNROLL
 #endif
 
+/* Of functions that run rarely or wait for another that does the work: small before fast. */
+#if defined(__clang__)
+#define EMULAB_SMALL __attribute__((minsize, noinline))
+#elif defined(__GNUC__)
+#define EMULAB_SMALL __attribute__((optimize("Os"), noinline))
+#else
+#define EMULAB_SMALL
+#endif
+
 /* (2 * a * b + 2^31) >> 32, that is a * b / 2^31 rounded half up. Saturates only for a = b = INT32_MIN, where b is
  * a multiplier and never negative. */
 static inline int32_t emulab_high_mul(int32_t a, int32_t b)

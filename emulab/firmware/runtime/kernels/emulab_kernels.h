@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-/* Per output channel. In the fast modes `shift` is a right shift, and `round` is half a unit plus the output zero point
+/* Per output channel; some kernels read it packed (`emulab_unpack_channels`). In the fast modes `shift` is a right shift, and `round` is half a unit plus the output zero point
  * plus 127 - act_max, all shifted left by it; otherwise `shift` is the signed shift of the specification. */
 typedef struct {
     int32_t bias; /* minus input zero point times the sum of the channel's weights */
@@ -25,17 +25,17 @@ enum {
 
 typedef struct {
     const int8_t *weights;
-    const emulab_channel *channels;
+    const void *channels; /* rows of emulab_channel, or packed, or as `emulab_mve.h` reads them */
     int32_t in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t batches, group_in_c, group_out_c; /* channels per group; of a depthwise layer: depth multiplier last */
     int32_t in_zero, out_zero, act_min, act_max;
     int32_t requant;
-    int32_t steps;      /* DSP, Helium: words or vectors of inputs per pixel, of each channel's weights */
+    int32_t steps;      /* DSP, Helium: words or vectors of inputs per pixel, of each channel's weights; line: of taps */
     int32_t row_words;  /* DSP, Helium: the same per kernel row read in place, 0 if windows are gathered */
     int32_t chunk;      /* DSP: output channels whose weights are in RAM at once, a multiple of 4 */
     int32_t strip_rows; /* depthwise: output rows per pass over four channel planes (DSP), rows of a plane (RV32) */
-    int32_t pitch;      /* DSP, RV32, depthwise: bytes per row of a plane */
+    int32_t pitch;      /* DSP, RV32, depthwise: bytes per row of a plane; line: words per row */
 } emulab_conv_s8_params;
 
 void emulab_conv_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
@@ -45,15 +45,17 @@ void emulab_depthwise_3x3_s8_rv32(const emulab_conv_s8_params *p, const int8_t *
 void emulab_conv_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_s8_mve(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_s8(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
+void emulab_depthwise_line_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 void emulab_depthwise_3x3_s8_dsp(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch);
 
 typedef struct {
     const int8_t *weights;
-    const emulab_channel *channels;
+    const int32_t *channels; /* packed, filled up to a multiple of 4 */
     int32_t batches, in_n, out_n;
     int32_t weight_zero; /* minus zero point of the weights, 0 as a rule */
     int32_t out_zero, act_min, act_max;
     int32_t requant;
+    int32_t shared; /* one multiplier and shift for all channels */
 } emulab_fully_connected_s8_params;
 
 void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,

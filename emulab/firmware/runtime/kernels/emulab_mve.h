@@ -37,6 +37,7 @@ static inline int8x16_t vldrbq_z_s8(const int8_t *p, mve_pred16_t q) { EMULAB_MA
 static inline uint8x16_t vldrbq_z_u8(const uint8_t *p, mve_pred16_t q) { EMULAB_MAP(uint8x16_t, 16, q >> i & 1 ? p[i] : (uint8_t)0); }
 static inline int8x16_t vldrbq_gather_offset_z_s8(const int8_t *p, uint8x16_t o, mve_pred16_t q) { EMULAB_MAP(int8x16_t, 16, q >> i & 1 ? p[o.v[i]] : (int8_t)0); }
 static inline int32x4_t vldrbq_z_s32(const int8_t *p, mve_pred16_t q) { EMULAB_MAP(int32x4_t, 4, q >> 4 * i & 1 ? p[i] : 0); }
+static inline int32x4_t vldrbq_s32(const int8_t *p) { EMULAB_MAP(int32x4_t, 4, p[i]); }
 static inline int32x4_t vldrwq_s32(const int32_t *p) { EMULAB_MAP(int32x4_t, 4, p[i]); }
 static inline void vstrbq_s8(int8_t *p, int8x16_t a) { EMULAB_EACH(16) p[i] = a.v[i]; }
 static inline void vstrbq_p_s8(int8_t *p, int8x16_t a, mve_pred16_t q) { EMULAB_EACH(16) if (q >> i & 1) p[i] = a.v[i]; }
@@ -90,6 +91,21 @@ typedef struct {
 static inline emulab_mve_channels emulab_mve_load_channels(const int32_t *c)
 {
     const emulab_mve_channels q = {vldrwq_s32(c), vldrwq_s32(c + 4), vldrwq_s32(c + 8), vldrwq_s32(c + 12)};
+    return q;
+}
+
+/* The same from what a packed channel table holds; without a bias. */
+static inline emulab_mve_channels emulab_mve_unpack(int32x4_t multiplier, int32x4_t shift, int32_t mode, int32_t zero)
+{
+    const int32x4_t none = vdupq_n_s32(0);
+    emulab_mve_channels q = {none, multiplier, none, none};
+    if (mode == EMULAB_REQUANT_EXACT) {
+        q.round = vmaxq_s32(shift, none);
+        q.shift = vminq_s32(shift, none);
+    } else {
+        q.round = vaddq_s32(vshrq_n_s32(vshlq_s32(vdupq_n_s32(1), shift), 1), vshlq_s32(vdupq_n_s32(zero), shift));
+        q.shift = vsubq_s32(none, shift);
+    }
     return q;
 }
 

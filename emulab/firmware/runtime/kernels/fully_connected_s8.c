@@ -5,6 +5,8 @@
 void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                void *scratch)
 {
+    const int32_t padded = (p->out_n + 3) & ~3;
+    const emulab_packed_channels packed = emulab_packed(p->channels, padded, p->shared, p->requant, p->out_zero + 127 - p->act_max);
     const int32_t n = p->in_n, mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
     (void)scratch;
     for (int32_t batch = 0; batch < p->batches; batch++, in += n) {
@@ -16,28 +18,37 @@ void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const 
             }
             correction *= p->weight_zero;
         }
-        int32_t o = 0;
-        for (; o + 4 <= p->out_n; o += 4, w += 4 * n) {
-            const emulab_channel *c = &p->channels[o];
-            int32_t s0 = c[0].bias, s1 = c[1].bias, s2 = c[2].bias, s3 = c[3].bias;
-            for (int32_t i = 0; i < n; i++) {
-                const int32_t x = in[i];
-                s0 += x * w[i];
-                s1 += x * w[n + i];
-                s2 += x * w[2 * n + i];
-                s3 += x * w[3 * n + i];
+        for (int32_t o = 0; o < p->out_n; o += 4) {
+            emulab_channel c[4];
+            emulab_unpack_channels(&packed, o, 4, c);
+            int32_t s[4] = {c[0].bias + correction, c[1].bias + correction, c[2].bias + correction,
+                            c[3].bias + correction};
+            const int32_t count = p->out_n - o < 4 ? p->out_n - o : 4;
+            if (count == 4) {
+                int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+                for (int32_t i = 0; i < n; i++) {
+                    const int32_t x = in[i];
+                    s0 += x * w[i];
+                    s1 += x * w[n + i];
+                    s2 += x * w[2 * n + i];
+                    s3 += x * w[3 * n + i];
+                }
+                s[0] += s0;
+                s[1] += s1;
+                s[2] += s2;
+                s[3] += s3;
+                w += 4 * n;
+            } else {
+                for (int32_t j = 0; j < count; j++, w += n) {
+                    for (int32_t i = 0; i < n; i++) {
+                        s[j] += in[i] * w[i];
+                    }
+                }
             }
-            *out++ = emulab_requant_s8(s0 + correction, c, mode, zero, low, high);
-            *out++ = emulab_requant_s8(s1 + correction, c + 1, mode, zero, low, high);
-            *out++ = emulab_requant_s8(s2 + correction, c + 2, mode, zero, low, high);
-            *out++ = emulab_requant_s8(s3 + correction, c + 3, mode, zero, low, high);
-        }
-        for (; o < p->out_n; o++, w += n) {
-            int32_t sum = p->channels[o].bias + correction;
-            for (int32_t i = 0; i < n; i++) {
-                sum += in[i] * w[i];
+            EMULAB_NO_UNROLL
+            for (int32_t j = 0; j < count; j++) {
+                *out++ = emulab_requant_s8(s[j], &c[j], mode, zero, low, high);
             }
-            *out++ = emulab_requant_s8(sum, &p->channels[o], mode, zero, low, high);
         }
     }
 }

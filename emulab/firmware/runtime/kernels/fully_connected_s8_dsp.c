@@ -54,26 +54,30 @@ static inline const uint32_t *emulab_dsp_dense(const uint32_t *x, const uint32_t
 /* The usual requantisation, without the tests of the general one. */
 static inline void four_outputs(const int32_t *sums, const emulab_channel *c, int32_t relu, int8_t *out)
 {
-    EMULAB_NO_UNROLL
-    for (int32_t i = 0; i < 4; i++, c++) {
-        const int32_t x = relu ? emulab_requant_fast_relu(sums[i], c) : emulab_requant_fast(sums[i], c);
-        out[i] = (int8_t)emulab_saturate_s8(x);
-    }
+    out[0] = emulab_requant_usual_s8(sums[0], &c[0], relu);
+    out[1] = emulab_requant_usual_s8(sums[1], &c[1], relu);
+    out[2] = emulab_requant_usual_s8(sums[2], &c[2], relu);
+    out[3] = emulab_requant_usual_s8(sums[3], &c[3], relu);
 }
 
 /* Scratch: 2 * ceil(in_n / 4) words. The last word of the input may reach past its end: the weights there are 0. */
 void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out,
                                    void *scratch)
 {
-    const int32_t steps = (p->in_n + 3) / 4;
-    const int32_t mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
-    const int32_t usual = mode != EMULAB_REQUANT_EXACT && low == -128 && high == 127;
+    const int32_t steps = (p->in_n + 3) / 4, shared = p->shared;
+    const int32_t usual = p->requant != EMULAB_REQUANT_EXACT && p->act_min == -128 && p->act_max == 127;
+    const int32_t relu = p->requant == EMULAB_REQUANT_FAST_RELU;
+    const emulab_packed_channels packed =
+        emulab_packed(p->channels, (p->out_n + 3) & ~3, shared, p->requant, p->out_zero + 127 - p->act_max);
     uint32_t *const wide = scratch;
+    emulab_channel c[4];
+    emulab_unpack_channels(&packed, 0, 4, c); /* where they share one scale, it stays */
     for (int32_t batch = 0; batch < p->batches; batch++, in += p->in_n) {
-        const emulab_channel *c = p->channels;
         const uint32_t *w = (const uint32_t *)(const void *)p->weights;
+        const int32_t *bias = p->channels;
         int32_t correction = 0; /* of weights whose zero point is not 0 */
         if (p->weight_zero != 0) {
+            EMULAB_NO_UNROLL
             for (int32_t i = 0; i < p->in_n; i++) {
                 correction += in[i];
             }
@@ -85,12 +89,14 @@ void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, co
             wide[2 * i] = emulab_bytes_even(x);
             wide[2 * i + 1] = emulab_bytes_odd(x);
         }
-        for (int32_t left = p->out_n; left > 0; left -= 4, c += 4) {
-            int32_t s[4] = {c[0].bias + correction, c[1].bias + correction, c[2].bias + correction,
-                            c[3].bias + correction};
+        for (int32_t left = p->out_n; left > 0; left -= 4, bias += 4) {
+            int32_t s[4] = {bias[0] + correction, bias[1] + correction, bias[2] + correction, bias[3] + correction};
+            if (!shared) {
+                emulab_unpack_channels(&packed, p->out_n - left, 4, c);
+            }
             w = emulab_dsp_dense(wide, w, steps, s);
             if (left >= 4 && usual) {
-                if (mode == EMULAB_REQUANT_FAST_RELU) {
+                if (relu) {
                     four_outputs(s, c, 1, out);
                 } else {
                     four_outputs(s, c, 0, out);
@@ -99,8 +105,9 @@ void emulab_fully_connected_s8_dsp(const emulab_fully_connected_s8_params *p, co
                 continue;
             }
             const int32_t count = left < 4 ? left : 4;
+            EMULAB_NO_UNROLL
             for (int32_t i = 0; i < count; i++) {
-                *out++ = emulab_requant_s8(s[i], &c[i], mode, zero, low, high);
+                *out++ = emulab_requant_s8(s[i], &c[i], p->requant, p->out_zero, p->act_min, p->act_max);
             }
         }
     }

@@ -7,9 +7,11 @@
 static inline __attribute__((always_inline)) void run(const emulab_fully_connected_s8_params *p, const int8_t *in, int8_t *out, int32_t mode, int32_t correction)
 {
     const int8_t *w = p->weights;
-    const int32_t *channel = (const int32_t *)(const void *)p->channels;
+    const int32_t *bias = p->channels, *multiplier = bias + ((p->out_n + 3) & ~3);
+    const int8_t *shift = (const int8_t *)(const void *)(multiplier + (p->shared ? 1 : (p->out_n + 3) & ~3));
+    emulab_mve_channels q = emulab_mve_unpack(vdupq_n_s32(*multiplier), vdupq_n_s32(*shift), mode, p->out_zero);
     const int32x4_t low = vdupq_n_s32(p->act_min), high = vdupq_n_s32(p->act_max);
-    for (int32_t left = p->out_n; left > 0; left -= 4, channel += 16, out += 4) {
+    for (int32_t left = p->out_n; left > 0; left -= 4, bias += 4, out += 4) {
         int32_t s0 = correction, s1 = correction, s2 = correction, s3 = correction;
         const int8_t *x = in;
         for (int32_t i = (p->in_n + 15) / 16; i > 0; i--) {
@@ -24,7 +26,12 @@ static inline __attribute__((always_inline)) void run(const emulab_fully_connect
             w += 64;
             x += 16;
         }
-        const emulab_mve_channels q = emulab_mve_load_channels(channel);
+        if (!p->shared) {
+            q = emulab_mve_unpack(vldrwq_s32(multiplier), vldrbq_s32(shift), mode, p->out_zero);
+            multiplier += 4;
+            shift += 4;
+        }
+        q.bias = vldrwq_s32(bias);
         const int32_t s[4] = {s0, s1, s2, s3};
         const int32x4_t y = vminq_s32(vmaxq_s32(emulab_mve_requant(vldrwq_s32(s), &q, mode, p->out_zero), low), high);
         vstrbq_p_s32(out, y, vctp32q((uint32_t)left));

@@ -15,10 +15,11 @@ void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, c
                                     void *scratch)
 {
     const int32_t n = p->in_n, mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
+    const emulab_packed_channels packed =
+        emulab_packed(p->channels, (p->out_n + 3) & ~3, p->shared, mode, zero + 127 - high);
     (void)scratch;
     for (int32_t batch = 0; batch < p->batches; batch++, in += n) {
         const int8_t *w = p->weights;
-        const emulab_channel *c = p->channels;
         int32_t correction = 0; /* of weights whose zero point is not 0 */
         if (p->weight_zero != 0) {
             for (int32_t i = 0; i < n; i++) {
@@ -26,7 +27,9 @@ void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, c
             }
             correction *= p->weight_zero;
         }
-        for (int32_t left = p->out_n; left > 0; left -= 4, c += 4) {
+        for (int32_t o = 0; o < p->out_n; o += 4) {
+            emulab_channel c[4];
+            emulab_unpack_channels(&packed, o, 4, c);
             int32_t s0 = c[0].bias, s1 = c[1].bias, s2 = c[2].bias, s3 = c[3].bias;
             const int8_t *x = in, *end = in + (n & ~3);
             EMULAB_NO_UNROLL
@@ -46,7 +49,7 @@ void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, c
                 w += 4;
             }
             const int32_t s[4] = {s0, s1, s2, s3};
-            const int32_t count = left < 4 ? left : 4;
+            const int32_t count = p->out_n - o < 4 ? p->out_n - o : 4;
             EMULAB_NO_UNROLL
             for (int32_t i = 0; i < count; i++) {
                 *out++ = emulab_requant_s8(s[i] + correction, &c[i], mode, zero, low, high);
