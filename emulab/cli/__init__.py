@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``emulab`` script; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without a character for micro still gets the figure
+            stream.reconfigure(errors="backslashreplace")
     try:
         verb = next((word for word in words if not word.startswith("-")), None)
         arguments = _parser(verb).parse_args(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from emulab.cli import VERBS, main
+from emulab.model.quantity import Quantity
+from emulab.model.record import Provenance, Result, RunRecord
 
 
 def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,6 +64,18 @@ def test_importing_the_command_line_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_terminal_that_lacks_characters_gets_every_figure(encoding: str, tmp_path: Path) -> None:
+    energy = Quantity(value=2.088e-4, unit="J")
+    result = Result(platform="b", backend="unicorn", status="passed", metrics={"energy_per_inference_j": energy})
+    RunRecord(scenario={"name": "größe–模"}, provenance=Provenance(emulab="0"), results=[result]).write(tmp_path)
+    words = [sys.executable, "-m", "emulab", "report", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(words, env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "208.8 µJ".encode(encoding, "backslashreplace") in done.stdout
 
 
 @pytest.mark.parametrize("what", ["scenario", "platform", "record"])
