@@ -63,9 +63,10 @@ class RenodeBackend:
 def open_session(platform: Platform, image: Image, options: SessionOptions, command: list[str]) -> RenodeSession:
     """Start Renode by *command*, make the machine, connect its console."""
     from emulab.backends.renode.metrics import sleep_hook
-    from emulab.backends.renode.mix import install_commands, price_image
-    from emulab.backends.renode.process import RenodeProcess, connect_uart, free_port
-    from emulab.backends.renode.session import PAUSE, Instant, RenodeSession
+    from emulab.backends.renode.mix import counter_names, install_commands, price_image
+    from emulab.backends.renode.monitor_commands import SCRIPT
+    from emulab.backends.renode.process import RenodeProcess
+    from emulab.backends.renode.session import Instant, RenodeSession
     from emulab.backends.windows import WindowTracker
     from emulab.firmware.image import platform_arch
     from emulab.timing import load_timing
@@ -83,29 +84,32 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
         file = process.folder / "platform.repl"
         file.write_text(description, encoding="utf-8")
         place = repl.quote(file) if description else f"@{mapping.machine if mapping else ''}"
-        port = free_port()
         riscv = platform_arch(platform) == "riscv"
         entry = image.entry if riscv else None
-        lines = repl.commands(image.path.resolve(), place, uart, port, entry, platform.board.clock_hz / mix.mean)
+        lines = repl.commands(image.path.resolve(), place, entry, platform.board.clock_hz / mix.mean)
         keep = options.extra.get("keep_resc")
         if keep:
             folder = options.output or Path.cwd()
-            keep_script(
-                folder / f"{platform.name}.resc" if keep is True else Path(str(keep)), description, place, lines
-            )
+            script = folder / f"{platform.name}.resc" if keep is True else Path(str(keep))
+            keep_script(script, description, place, [*lines, f"showAnalyzer {uart}"])
         for line in lines:
             process.monitor.execute(line, 60.0)
         notes = [
             "windows on console lines end at the end of the line; instructions are exact there",
             "cycles: executed instructions times the mean cost of the image's code, branches taken assumed 70 %",
         ]
+        counters = counter_names("riscv" if riscv else "arm")
         for line in install_commands("riscv" if riscv else "arm"):
             try:
                 process.monitor.execute(line)
             except ToolError as error:
                 notes.append(f"no opcode counts: {error}")
+                counters = []
                 break
-        process.monitor.execute(f'{uart} AddLineHook "" "{PAUSE}"')
+        ours = process.folder / "emulab.py"
+        ours.write_text(SCRIPT, encoding="ascii")
+        process.monitor.execute(f"include {repl.quote(ours)}", 60.0)
+        process.monitor.execute(f'emulab_attach "{uart}" "{" ".join(counters)}"')
         sleeps = process.folder / "sleep.txt"
         try:
             process.monitor.execute(f'sysbus.cpu AddHookAtWfiStateChange "{sleep_hook(sleeps)}"')
@@ -114,7 +118,7 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
         metrics = process.folder / "metrics.bin" if options.extra.get("renode_metrics") else None
         if metrics is not None:
             process.monitor.execute(f"machine EnableProfiler {repl.quote(metrics)}")
-        session = RenodeSession(process, connect_uart(port), image, tracker, mix, platform.board.clock_hz, notes)
+        session = RenodeSession(process, image, tracker, mix, platform.board.clock_hz, counters, notes)
         session.sleeps, session.metrics = sleeps, metrics
         return session
     except BaseException:

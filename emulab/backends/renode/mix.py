@@ -6,7 +6,6 @@ every function of the image is priced as straight blocks, and each class gets it
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,23 +36,17 @@ PATTERNS = {
 }
 
 
+def counter_names(arch: str) -> list[str]:
+    """Names of Renode's opcode counters: the class, and a number."""
+    return [f"{name}_{index}" for name, patterns in PATTERNS[arch].items() for index in range(len(patterns))]
+
+
 def install_commands(arch: str) -> list[str]:
     """Monitor commands that make Renode count opcodes by class."""
-    commands = ["sysbus.cpu EnableOpcodesCounting true"]
-    for name, patterns in PATTERNS[arch].items():
-        for index, pattern in enumerate(patterns):
-            commands.append(f'sysbus.cpu InstallOpcodeCounterPattern "{name}_{index}" "{pattern}"')
-    return commands
-
-
-def parse_counters(table: str) -> dict[str, int]:
-    """``|Opcode|Count|`` as printed by GetAllOpcodesCounters, summed by class."""
-    counts: dict[str, int] = defaultdict(int)
-    for line in table.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) == 2 and cells[1].replace(",", "").isdigit():
-            counts[cells[0].rpartition("_")[0] or cells[0]] += int(cells[1].replace(",", ""))
-    return dict(counts)
+    patterns = [pattern for given in PATTERNS[arch].values() for pattern in given]
+    named = zip(counter_names(arch), patterns, strict=True)
+    install = [f'sysbus.cpu InstallOpcodeCounterPattern "{name}" "{pattern}"' for name, pattern in named]
+    return ["sysbus.cpu EnableOpcodesCounting true", *install]
 
 
 @dataclass(frozen=True, slots=True)

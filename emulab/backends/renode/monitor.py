@@ -22,6 +22,7 @@ _ERRORS: Final = re.compile(
     r"field|Parameters did not match|Could not |^Error |Unhandled exception|Tried to |No such file|not found",
     re.MULTILINE,
 )
+_LOOK_S = 0.5
 
 
 def strip_telnet(data: bytes) -> tuple[bytes, bytes]:
@@ -55,6 +56,8 @@ class Monitor:
         self._text = bytearray()
         self.banner = ""
         self.blocked = False
+        self.hopeless: Callable[[], bool] = lambda: False
+        """Asked while an answer is waited for: whether it can never come (a CPU that aborts blocks the Monitor)."""
 
     @classmethod
     def connect(
@@ -112,6 +115,7 @@ class Monitor:
         return answer == "True"
 
     def _answer(self, deadline: float, what: str) -> str:
+        waited = False
         while True:
             match = _PROMPT.search(self._text)
             if match:
@@ -119,13 +123,14 @@ class Monitor:
                 self._text.clear()
                 return answer.decode(errors="replace")
             left = deadline - time.monotonic()
-            if left <= 0:
+            if left <= 0 or (waited and self.hopeless()):
                 self.blocked = True
                 raise MonitorTimeout(f"Renode did not come back from {what!r} in time")
-            self._socket.settimeout(left)
+            self._socket.settimeout(min(left, _LOOK_S))
             try:
                 data = self._socket.recv(4096)
             except TimeoutError:
+                waited = True
                 continue
             except OSError as error:
                 raise ToolError(f"Renode's Monitor is gone: {error}") from None

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +55,7 @@ class RenodeProcess:
                 self._start(command, port)
                 try:
                     self.monitor = Monitor.connect(port, limit_s, alive=lambda: self.status() is None)
+                    self.monitor.hopeless = lambda: self.status() is not None or bool(self.cpu_abort())
                     return
                 except ToolError:
                     ended, log = self.status(), self.log_text()
@@ -125,15 +125,3 @@ def first_problem(log: str) -> str:
         if re.search(r"\[ERROR\](?!.*download)|Exception|[Ee]rror:|fatal", line):
             return re.sub(r"^\S+ (?=\[)", "", line).strip()[:300]
     return ""
-
-
-def connect_uart(port: int, limit_s: float = 10.0) -> socket.socket:
-    """The console's socket terminal."""
-    deadline = time.monotonic() + limit_s
-    while True:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1.0)
-        except OSError as error:
-            if time.monotonic() >= deadline:
-                raise ToolError(f"Renode's console does not answer on port {port}: {error}") from None
-            time.sleep(0.05)

@@ -26,6 +26,8 @@ _UARTS = {
     "opentitan-uart": "UART.OpenTitan_UART",
     "cmsdk-uart": "UART.CMSDK_APB_UART",
 }
+_UARTS_WITHOUT_SIZE = ("stm32-usart-v1",)
+"""Models that do not say how large they are: a bare address is refused ("Error E21: ... registration point")."""
 # What a UART model calls its interrupt where not IRQ, and the arguments its constructor needs (Renode 1.16 sources).
 _UART_INTERRUPT = {"cmsdk-uart": "RxInterrupt", "opentitan-uart": "RxWatermarkIRQ"}
 _GPIO = {"stm32-gpio": "GPIOPort.STM32_GPIOPort", "sifive-gpio": "GPIOPort.SiFive_GPIO"}
@@ -102,7 +104,8 @@ def peripheral_text(platform: Platform) -> str:
         if p.type in ("clint", "plic", "nvic"):
             continue
         if p.type in _UARTS:
-            text += f"{name}: {_UARTS[p.type]} @ sysbus 0x{p.base:08X}\n"
+            place = f"<0x{p.base:08X}, +0x{p.size_bytes:X}>" if p.type in _UARTS_WITHOUT_SIZE else f"0x{p.base:08X}"
+            text += f"{name}: {_UARTS[p.type]} @ sysbus {place}\n"
             if p.type == "stm32-usart":
                 text += f"    frequency: {_hz(platform)}\n"
             if p.type == "nrf-uarte":
@@ -181,7 +184,7 @@ def quote(path: Path) -> str:
     return "@" + text.replace("\\", "/").replace(" ", "\\ ")
 
 
-def commands(image: Path, repl: str, uart: str, port: int, entry: int | None, instructions_per_s: float) -> list[str]:
+def commands(image: Path, repl: str, entry: int | None, instructions_per_s: float) -> list[str]:
     """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription.
 
     Renode's time is instructions at a fixed rate: *instructions_per_s*, the core's clock over the mean cost of an
@@ -194,8 +197,6 @@ def commands(image: Path, repl: str, uart: str, port: int, entry: int | None, in
         f"sysbus.cpu PerformanceInMips {max(1, round(instructions_per_s / 1e6))}",
         "emulation SetGlobalAdvanceImmediately true",
         'emulation SetGlobalQuantum "0.001"',
-        f'emulation CreateServerSocketTerminal {port} "emulab-console" false',
-        f"connector Connect {uart} emulab-console",
     ]
     if entry is not None:
         found.insert(3, f"sysbus.cpu PC 0x{entry:X}")

@@ -6,9 +6,6 @@ executed instructions is exact. A console edge is therefore known at the end of 
 
 from __future__ import annotations
 
-import contextlib
-import select
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulab.backends.emulator import EmulatorSession
 from emulab.backends.renode.metrics import Metrics, slept_s
-from emulab.backends.renode.mix import Mix, parse_counters
+from emulab.backends.renode.mix import Mix
 from emulab.backends.renode.monitor import MonitorTimeout
 from emulab.backends.renode.process import RenodeProcess
 from emulab.errors import FirmwareFault, ToolError
@@ -27,8 +24,34 @@ if TYPE_CHECKING:
     from emulab.firmware.image import Image
 
 PAUSE = "machine.PauseAndRequestEmulationPause(True)"
-_STEP_S = 0.05
-_PAUSE_LIMIT_S = 10.0
+_STEP_S = 1.0
+"""How long the Monitor waits for a pause before it is asked again, so that crashes are noticed."""
+_ANSWER_LIMIT_S = 30.0
+_PUT_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What ``emulab_state`` tells."""
+
+    runs: bool
+    pc: int
+    instructions: int
+    counters: tuple[int, ...]
+    said: bytes
+
+    @classmethod
+    def parse(cls, text: str) -> State:
+        """ToolError where *text* is none."""
+        words = text.split()
+        try:
+            mark, runs, pc, instructions, counters, said = words
+            if mark != "@":
+                raise ValueError(mark)
+            counts = () if counters == "-" else tuple(map(int, counters.split(",")))
+            return cls(runs == "1", int(pc), int(instructions), counts, b"" if said == "-" else bytes.fromhex(said))
+        except ValueError:
+            raise ToolError(f"Renode told no state but {text[:120]!r}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +69,15 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
     def __init__(
         self,
         process: RenodeProcess,
-        uart: socket.socket,
         image: Image,
         tracker: WindowTracker[Instant],
         mix: Mix,
         clock_hz: float,
+        counters: list[str],
         notes: list[str],
     ) -> None:
         super().__init__(process, image, tracker, notes)
-        self._uart, self._mix, self._clock_hz = uart, mix, clock_hz
+        self._counters, self._mix, self._clock_hz = counters, mix, clock_hz
         self._received = bytearray()
         self._now = Instant(0, (), 0)
         self._hooked: set[int] = set()
@@ -76,17 +99,14 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
     # -- console -------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Bytes go to the UART model; the firmware sees them when it runs on."""
+        """Bytes go into the UART's receiver at once; the firmware sees them when it runs on."""
         if self._ended:
             raise ToolError(self._ended)
-        try:
-            self._uart.settimeout(10.0)
-            self._uart.sendall(data)
-        except OSError as error:
-            raise ToolError(f"Renode's console is gone: {error}; {self._why()}") from None
+        for start in range(0, len(data), _PUT_BYTES):
+            self._command(f'emulab_put "{data[start : start + _PUT_BYTES].hex()}"')
 
     def read(self, timeout_s: float) -> bytes:
-        """Let the machine run until it has printed a line, at most *timeout_s*."""
+        """Let the machine run until it has printed a line, at most *timeout_s*; then it runs on, until it does."""
         deadline = time.monotonic() + timeout_s
         while not self._lines:
             if self._ended:
@@ -94,43 +114,34 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
             left = deadline - time.monotonic()
             if left <= 0:
                 return self._partial()
-            self._run_until_pause(deadline)
+            self._run(min(left, _STEP_S))
         return self._next_line()
 
     def _partial(self) -> bytes:
+        """What was printed since the last line's end, while the machine runs: no instant is known for it."""
         data = bytes(self._received)
         self._received.clear()
         for byte in data:
             self._tracker.printed(byte, self._now if self._tracker.starts_line() else None)
         return data
 
-    def _run_until_pause(self, deadline: float) -> None:
-        self._command("start")
-        paused = False
-        while not paused and time.monotonic() < deadline:
-            if self._receive(min(_STEP_S, max(0.0, deadline - time.monotonic()))) or self._tracker.addresses:
-                paused = self._is_paused()
+    def _run(self, limit_s: float) -> None:
+        """Run until a hook pauses, at the end of a line or at a window's address, or *limit_s* are over."""
+        state = State.parse(self._command(f"emulab_run {max(1, round(limit_s * 1000))}", limit_s + _ANSWER_LIMIT_S))
+        self._received += state.said
+        if state.runs:
             self._check_alive()
-        if not paused:
-            self._command("pause", _PAUSE_LIMIT_S)
-        self._receive(0.0)
-        self._count()
-        if paused and self._tracker.addresses:
-            self._at_hook()
+            return
+        classes: dict[str, int] = {}
+        for name, count in zip(self._counters, state.counters, strict=False):
+            kind = name.rpartition("_")[0]
+            classes[kind] = classes.get(kind, 0) + count
+        self._now = Instant(
+            state.instructions, tuple(sorted(classes.items())), self._mix.cycles(state.instructions, classes)
+        )
+        if self._tracker.addresses:
+            self._at_hook(state.pc & ~1)
         self._take_lines()
-
-    def _receive(self, limit_s: float) -> bool:
-        ready, _, _ = select.select([self._uart], [], [], limit_s)
-        if not ready:
-            return False
-        try:
-            data = self._uart.recv(1 << 16)
-        except OSError:
-            data = b""
-        if not data:
-            self._ended = self._why()
-        self._received += data
-        return b"\n" in data
 
     def _take_lines(self) -> None:
         at_s = self._now.cycles / self._clock_hz
@@ -143,14 +154,6 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
 
     # -- counts --------------------------------------------------------------------------------------------
 
-    def _count(self) -> None:
-        instructions = self.process.monitor.number("sysbus.cpu ExecutedInstructions")
-        classes: dict[str, int] = {}
-        with contextlib.suppress(ToolError):
-            classes = parse_counters(self.process.monitor.execute("sysbus.cpu GetAllOpcodesCounters"))
-        ordered = tuple(sorted(classes.items()))
-        self._now = Instant(instructions, ordered, self._mix.cycles(instructions, classes))
-
     def _set_hooks(self) -> None:
         """A hook at every window address but the one where the machine stands: it would stop there for ever."""
         for address, _, _ in self._tracker.addresses:
@@ -158,8 +161,7 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
                 self._hooked.add(address & ~1)
                 self._command(f'sysbus.cpu AddHook 0x{address & ~1:X} "{PAUSE}"')
 
-    def _at_hook(self) -> None:
-        pc = self.process.monitor.number("sysbus.cpu PC") & ~1
+    def _at_hook(self, pc: int) -> None:
         self._set_hooks()
         if pc not in self._hooked:
             return
@@ -193,13 +195,6 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
                 raise ToolError(self._ended) from None
             raise
 
-    def _is_paused(self) -> bool:
-        try:
-            return self.process.monitor.truth("machine IsPaused")
-        except MonitorTimeout:
-            self._ended = self._why()
-            raise FirmwareFault(self._ended) from None
-
     def _check_alive(self) -> None:
         abort = self.process.cpu_abort()
         if abort or self.process.status() is not None:
@@ -223,7 +218,3 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         except ToolError as error:
             return str(error)
         return f"PC 0x{pc:08x} ({self.image.describe(pc)}), {self._now.instructions} instructions executed"
-
-    def close(self) -> None:
-        self._uart.close()
-        super().close()

@@ -11,9 +11,20 @@ import re
 import socket
 import struct
 import sys
-import threading
 import time
 
+# What 1.16.1 takes, with the types of its arguments; anything else is refused as it does.
+KNOWN = (
+    r"machine LoadPlatformDescription @\S+\.repl",
+    r'emulation SetGlobalQuantum "[0-9.]+"',
+    r"emulation SetGlobalAdvanceImmediately (true|false)",
+    r"sysbus\.cpu PC 0x[0-9A-F]+",
+    r"sysbus\.cpu PerformanceInMips [1-9]\d*",
+    r"sysbus\.cpu EnableOpcodesCounting (true|false)",
+    r'sysbus\.cpu InstallOpcodeCounterPattern "\w+" "[01x]+"',
+    r'sysbus\.cpu AddHook 0x[0-9A-F]+ "machine\.PauseAndRequestEmulationPause\(True\)"',
+    r"sysbus\.cpu RemoveHooksAt 0x[0-9A-F]+",
+)
 VERSION = os.environ.get("FAKE_RENODE_VERSION", "1.16.1")
 PER_LINE = 1000
 INFERENCE = int(os.environ.get("FAKE_RENODE_INFERENCE", "5000"))
@@ -25,27 +36,22 @@ class Machine:
 
     def __init__(self) -> None:
         self.instructions = 0
-        self.paused = True
         self.name = "monitor"
-        self.console: socket.socket | None = None
+        self.ours: set[str] = set()
+        self.counters = 0
         self.pending = [b"m-timestamp-mode-performance\r\n", b"m-lap-us-1\r\n", b"m-init-done\r\n", b"m-ready\r\n"]
         self.line = b""
+        self.said = b""
+        self.runs = False
         self.crashes = False
-        self.hooked = False
         self.expected = 0
 
-    def listen(self, port: int) -> None:
-        server = socket.create_server(("127.0.0.1", port))
-        threading.Thread(target=self._serve, args=(server,), daemon=True).start()
-
-    def _serve(self, server: socket.socket) -> None:
-        self.console, _ = server.accept()
-        while data := self.console.recv(256):
-            for byte in data:
-                self.line += bytes([byte])
-                if byte == ord("%"):
-                    self._do(self.line[:-1])
-                    self.line = b""
+    def put(self, data: bytes) -> None:
+        for byte in data:
+            self.line += bytes([byte])
+            if byte == ord("%"):
+                self._do(self.line[:-1])
+                self.line = b""
 
     def _do(self, command: bytes) -> None:
         if command == b"name":
@@ -66,17 +72,22 @@ class Machine:
             return
         self.pending.append(b"m-ready\r\n")
 
-    def run(self) -> None:
-        """A little time passes: at most one line, at whose end the hook pauses the machine."""
-        self.paused = False
-        deadline = time.monotonic() + 0.05
-        while time.monotonic() < deadline and not self.pending:
-            time.sleep(0.001)
-        if self.pending and self.console is not None:
-            line = self.pending.pop(0)
-            self.instructions += INFERENCE if line.startswith(b"m-lap-us-2") else PER_LINE
-            self.console.sendall(line)
-            self.paused = self.hooked
+    def run(self, limit_ms: float) -> None:
+        """A line is printed, at whose end the hook pauses; without one it runs on."""
+        self.runs = not self.pending
+        if self.runs:
+            time.sleep(limit_ms / 1000)
+            return
+        line = self.pending.pop(0)
+        self.instructions += INFERENCE if line.startswith(b"m-lap-us-2") else PER_LINE
+        self.said += line
+
+    def state(self) -> bytes:
+        """What ``emulab_state`` prints; the counters are those of no opcode."""
+        said, self.said = self.said, b""
+        counters = ",".join("0" * self.counters) or "-"
+        pc, instructions = 0x080000C0, self.instructions
+        return f"@ {int(self.runs)} {pc} {instructions} {counters} {said.hex() or '-'}\r\n\r".encode()
 
 
 def send(connection: socket.socket, data: bytes) -> None:
@@ -99,27 +110,14 @@ def answer(machine: Machine, command: str) -> bytes | None:
     if match := re.match(r"sysbus LoadELF @(.+)", command):
         machine.crashes = "crash" in match[1]
         return b""
-    if match := re.match(r"emulation CreateServerSocketTerminal (\d+)", command):
-        machine.listen(int(match[1]))
+    if match := re.fullmatch(r"include @(.+\.py)", command):
+        with open(match[1], encoding="ascii") as file:
+            machine.ours = set(re.findall(r"^def mc_(\w+)", file.read(), re.MULTILINE))
         return b""
-    if command == "sysbus.cpu ExecutedInstructions":
-        return b"0x%016X\r\r\n" % machine.instructions
+    if command.split()[0] in machine.ours:
+        return own(machine, *command.replace('"', "").split())
     if command == "sysbus.cpu PC":
-        return b"0x%x\r\r\n" % 0xC0
-    if command == "machine IsPaused":
-        return b"%s\r\r\n" % str(machine.paused).encode()
-    if command == "sysbus.cpu GetAllOpcodesCounters":
-        return b"--------------\r\n\r|Opcode|Count|\r\n\r--------------\r\n\r"
-    if command == "start":
-        if machine.crashes:
-            log("[ERROR] cpu: CPU abort [PC=0x90000000]: Trying to execute code outside RAM or ROM at 0x90000000.")
-            return None
-        threading.Thread(target=machine.run, daemon=True).start()
-        time.sleep(0.002)
-        return b"Starting emulation...\r\n\r"
-    if command == "pause":
-        machine.paused = True
-        return b"Pausing emulation...\r\n\r"
+        return b"0x%x\r\r\n" % 0x080000C0
     if match := re.match(r"sysbus.cpu AddHookAtWfiStateChange \"f = open\('(.+?)', 'a'\)", command):
         with open(match[1], "a", encoding="ascii") as file:
             file.write("1 0.001\n0 0.003\n1 0.005\n0 0.007\n1 0.009\n")
@@ -127,17 +125,30 @@ def answer(machine: Machine, command: str) -> bytes | None:
     if match := re.match(r"machine EnableProfiler @(.+)", command):
         write_metrics(match[1])
         return b""
-    if "AddLineHook" in command:
-        machine.hooked = True
+    if any(re.fullmatch(known, command) for known in KNOWN):
         return b""
-    if command.startswith(("machine LoadPlatformDescription", "emulation Set", "connector Connect", "sysbus.cpu ")):
-        if "NoSuchMethod" in command:
-            return (
-                f"There was an error executing command '{command}'\r\n"
-                "sysbus.cpu does not provide a field, method or property NoSuchMethod.\r\n"
-            ).encode()
-        return b""
+    if match := re.match(r"(sysbus\.cpu|machine|emulation|sysbus) (\w+)", command):
+        return (
+            f"There was an error executing command '{command}'\r\n"
+            f"{match[1]} does not provide a field, method or property {match[2]}.\r\n"
+        ).encode()
     return f"No such command or device: {command}\r\n".encode()
+
+
+def own(machine: Machine, name: str, *arguments: str) -> bytes | None:
+    """The commands of monitor_commands.py."""
+    if name == "emulab_attach":
+        machine.counters = len(arguments) - 1
+        return b""
+    if name == "emulab_put":
+        machine.put(bytes.fromhex(arguments[0]))
+        return b""
+    if machine.crashes:
+        log("[ERROR] cpu: CPU abort [PC=0x90000000]: Trying to execute code outside RAM or ROM at 0x90000000.")
+        return None
+    if name == "emulab_run":
+        machine.run(float(arguments[0]))
+    return machine.state()
 
 
 def write_metrics(path: str) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from emulab.backends.renode.mix import parse_counters
+from emulab.backends.renode.mix import PATTERNS, counter_names, install_commands
 from emulab.backends.renode.monitor import Monitor, MonitorTimeout, strip_telnet
+from emulab.backends.renode.session import State
 from emulab.errors import ToolError
 
 RECORDED = re.compile(r"^\s*[\d.]+ (<<|>>) (b['\"].*)$")
@@ -87,7 +88,6 @@ def test_recorded_sessions(name: str, fragment: int) -> None:
         assert answers['emulation RunFor "0.5"'] == ""
         assert "STM32F40x" in answers["machine LoadPlatformDescription @platforms/boards/stm32f4_discovery.repl"]
     if name == "dwt-from-string.txt":
-        assert parse_counters(answers["sysbus.cpu GetAllOpcodesCounters"]) == {}
         assert answers["emulation RunFor 0.5"].startswith("error")
 
 
@@ -136,6 +136,21 @@ def test_a_command_is_one_line() -> None:
         Monitor(near).execute("a\nquit")
 
 
-def test_opcode_table() -> None:
-    table = "---\n|Opcode|Count|\n---\n|branch_0|1,200|\n|branch_1|34|\n|load_0|7|\n---"
-    assert parse_counters(table) == {"branch": 1234, "load": 7}
+def test_every_counter_is_installed_by_its_name() -> None:
+    for arch in PATTERNS:
+        names, (enable, *install) = counter_names(arch), install_commands(arch)
+        assert enable == "sysbus.cpu EnableOpcodesCounting true"
+        assert [line.split('"')[1] for line in install] == names and len(set(names)) == len(names)
+
+
+def test_state_as_renode_told_it() -> None:
+    """Lines of a session with 1.16.1."""
+    state = State.parse("@ 0 134245358 11205 3136,131,10,75 6d2d72656164790d0a")
+    assert state == State(False, 0x8006BEE, 11205, (3136, 131, 10, 75), b"m-ready\r\n")
+    assert State.parse("@ 1 134244570 8700 - -") == State(True, 0x80068DA, 8700, (), b"")
+
+
+@pytest.mark.parametrize("text", ["", "@ 0 1 2 3", "@ 0 1 2 3 0", "? 0 1 2 - -", "@ 0 x 2 - -", "Traceback: no"])
+def test_no_state(text: str) -> None:
+    with pytest.raises(ToolError, match="Renode told no state but"):
+        State.parse(text)

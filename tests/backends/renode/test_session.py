@@ -62,7 +62,7 @@ def test_a_run(fake: str, tmp_path: Path) -> None:
         (window,) = session.profiler.windows()
         assert window.profile.instructions == 5000
         assert window.stop_s > window.start_s
-        assert "PC 0x000000c0" in session.describe_state()
+        assert "PC 0x080000c0" in session.describe_state()
         pid = session.process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -1,0 +1,59 @@
+"""Commands that emulab adds to Renode's Monitor, in the Python 2 that Renode runs, without its standard library.
+
+Renode's own ``pause`` locks up when a hook pauses at the same moment (each waits for the other's lock), ``start`` comes
+back before the machine runs, and what goes through a socket terminal reaches the UART when the host's scheduler lets it.
+So the console is read and written where the machine stands still, and only hooks pause:
+
+- ``emulab_attach "UART" "COUNTERS"``: keep what the UART sends; pause at the end of every line.
+- ``emulab_put "HEX"``: bytes into the UART's receiver.
+- ``emulab_run LIMIT_MS``: run until something pauses, at most so long; then as ``emulab_state``.
+- ``emulab_state``: ``@ RUNS PC INSTRUCTIONS COUNTERS HEX``: whether it runs, opcode counters, what the UART sent since.
+"""
+
+from __future__ import annotations
+
+SCRIPT = """
+from System import DateTime
+from System.Collections import Queue
+from System.Threading import Thread
+from Antmicro.Renode.Core import EmulationManager
+
+emulab_parts = {}
+
+def mc_emulab_attach(uart_name, counters):
+    machine = self.Machine
+    said = Queue.Synchronized(Queue())
+    def seen(byte):
+        said.Enqueue(byte)
+        if byte == 10:
+            machine.PauseAndRequestEmulationPause(True)
+    uart = machine[str(uart_name)]
+    uart.CharReceived += seen
+    emulab_parts['uart'], emulab_parts['cpu'] = uart, machine['sysbus.cpu']
+    emulab_parts['said'], emulab_parts['counters'] = said, str(counters).split()
+    emulab_parts['runs'] = False # a pause nobody was told of is not passed over
+
+def mc_emulab_put(text):
+    for at in range(0, len(text), 2):
+        emulab_parts['uart'].WriteChar(int(text[at:at + 2], 16))
+
+def mc_emulab_state():
+    cpu, said = emulab_parts['cpu'], emulab_parts['said']
+    runs = 1 if EmulationManager.Instance.CurrentEmulation.IsStarted else 0
+    if not runs:
+        emulab_parts['runs'] = False
+    text = ''.join(['%02x' % said.Dequeue() for _ in range(said.Count)])
+    counters = ','.join([str(cpu.GetOpcodeCounter(name)) for name in emulab_parts['counters']])
+    counts = (runs, cpu.PC.RawValue, cpu.ExecutedInstructions, counters or '-', text or '-')
+    print('@ %d %d %d %s %s' % counts)
+
+def mc_emulab_run(limit_ms):
+    emulation = EmulationManager.Instance.CurrentEmulation
+    if not emulab_parts['runs']:
+        emulab_parts['runs'] = True
+        emulation.StartAll()
+    end = DateTime.UtcNow.AddMilliseconds(float(limit_ms))
+    while emulation.IsStarted and DateTime.UtcNow < end:
+        Thread.Sleep(1)
+    mc_emulab_state()
+"""
