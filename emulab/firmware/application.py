@@ -8,6 +8,7 @@ generated ``model.h`` offer.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +26,12 @@ from emulab.firmware.toolchain import CompileJob, LinkOverflow, compile_all, com
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
-DRIVERS = {"stm32l4": "stm32l4", "fe310": "fe310", "nrf52840": "nrf52840"}
-"""SoC name prefix -> folder of ``runtime/drivers``."""
+DRIVERS = {
+    "stm32l4": ("stm32l4", ("interrupts_cortex_m.c", "radio_hci.c")),
+    "nrf52840": ("nrf52840", ("interrupts_cortex_m.c", "wait_plain.c")),
+    "fe310": ("fe310", ("interrupts_plic.c", "radio_hci.c", "wait_plain.c")),
+}
+"""SoC name prefix -> folder of ``runtime/drivers``, and the files beside the folders that its drivers stand on."""
 
 STACK_BYTES = 4096
 
@@ -80,6 +85,7 @@ def build_application(
         model,
         json.dumps([optimise, kernels, stack_bytes, status.version, emulab.__version__]),
         json.dumps(spec_summary(platform), sort_keys=True, default=str),
+        parts_header(platform),
         *code,
         *(part for p in runtime for part in (p.relative_to(here).as_posix(), p)),
     ]
@@ -120,6 +126,7 @@ def _build(
     regions = memory_regions(platform, spec)
     (folder / "emulab_config.h").write_text(config_header(platform, spec, baud=platform.board.console.baud, extra={}))
     (folder / "emulab_init.c").write_text(init_source(spec))
+    (folder / "emulab_parts.h").write_text(parts_header(platform))
     own_libc = tools.needs_own_libc(target)
     libc = RUNTIME / "libc"
     include = [folder, RUNTIME, RUNTIME / "port", RUNTIME / "drivers", RUNTIME / "signal"]
@@ -138,7 +145,9 @@ def _build(
     rename = (("snprintf", "emulab_snprintf"), ("vsnprintf", "emulab_vsnprintf"))
     jobs += [(source, "app", (optimise,), rename) for source in sources]
     port = [folder / "emulab_init.c", *(RUNTIME / "port" / name for name in port_sources(platform, spec))]
-    jobs += [(source, "runtime", ("-Os",), rename) for source in [*port, *driver_sources(platform)]]
+    drivers = driver_sources(platform)
+    own = (*rename, ("EMULAB_DRIVERS", "1")) if drivers else rename
+    jobs += [(source, "runtime", ("-Os",), own) for source in [*port, *drivers]]
     jobs += [(source, "signal", (optimise,), ()) for source in sorted((RUNTIME / "signal").glob("*.c"))]
     library = sorted(libc.glob("*.c")) if own_libc else [libc / "format.c"]
     jobs += [(source, "libc", ("-Os", "-fno-builtin"), rename) for source in library]
@@ -162,8 +171,38 @@ def _build(
 def driver_sources(platform: Platform) -> list[Path]:
     """Sources of the drivers for the platform's SoC; none where there are none (only port.h is offered then)."""
     drivers = RUNTIME / "drivers"
-    for prefix, folder in DRIVERS.items():
+    for prefix, (folder, common) in DRIVERS.items():
         if platform.soc.name.startswith(prefix):
-            common = [] if platform.core.isa.startswith("rv") else [drivers / "interrupts_cortex_m.c"]
-            return [*common, *sorted((drivers / folder).glob("*.c"))]
+            return [*(drivers / name for name in common), *sorted((drivers / folder).glob("*.c"))]
     return []
+
+
+_PIN = re.compile(r"^(?:P([A-K])(\d+)|P([01])\.(\d+)|gpio0\.(\d+))$", re.IGNORECASE)
+
+
+def parts_header(platform: Platform) -> str:
+    """``emulab_parts.h``: where the board's parts are connected, as the drivers take it: ``EMULAB_SENSOR_SELECT`` is ``'E', 0``.
+
+    InputError for a pin that is no pin.
+    """
+    lines = [
+        "/* Where the parts on the board are connected. Generated. */",
+        "#ifndef EMULAB_PARTS_H",
+        "#define EMULAB_PARTS_H",
+    ]
+    for name, entry in platform.board.parts.items():
+        macro = f"EMULAB_{re.sub(r'[^A-Za-z0-9]', '_', name).upper()}"
+        for key in ("select", "interrupt"):
+            if key not in entry:
+                continue
+            found = _PIN.match(str(entry[key]))
+            if found is None:
+                raise InputError(
+                    f"platform {platform.name!r}: board.parts.{name}.{key}: {entry[key]!r} is no pin; expected PE0, P1.12 or gpio0.9"
+                )
+            port = found[1] or found[3] or "0"
+            number = next(n for n in (found[2], found[4], found[5]) if n)
+            lines.append(f"#define {macro}_{key.upper()} '{port.upper()}', {int(number)}")
+        if isinstance(entry.get("address"), int):
+            lines.append(f"#define {macro}_ADDRESS {entry['address']:#04x}")
+    return "\n".join([*lines, "#endif", ""])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from emulab.model.scenario import LoadedScenario
 
 BACKEND = "unicorn"
-BUSES = r"(spi|i2c|uart|usart|lpuart|adc)\d*$"
+BUSES = r"(spi|i2c|uart|uarte|usart|lpuart|adc)\d*$"
 """Names of peripherals that a part may be on."""
 TRACE_STEP_S, TRACE_BUCKETS = 1e-3, 16384
 TRACED_WAKE = 1
@@ -42,19 +42,31 @@ def runs_application(loaded: LoadedScenario, platform: str, backend: str) -> boo
     return application is not None and backend == BACKEND and platform in application.platforms
 
 
+def why_no_application(loaded: LoadedScenario, platform: str, backend: str) -> str:
+    """Why the scenario's application is not run there, in a line; empty where it is, or where there is none."""
+    application = loaded.scenario.application
+    if application is None or runs_application(loaded, platform, backend):
+        return ""
+    if platform not in application.platforms:
+        return f"application: it runs on {', '.join(application.platforms)}, not on {platform}; the model alone was run"
+    return f"application: its energy is told by the {BACKEND} backend, not by {backend}; the model alone was run"
+
+
 def platform_with_parts(loaded: LoadedScenario, platform: Platform) -> Platform:
     """*platform* with the application's parts on its buses."""
     application = _application(loaded)
     buses = [name for name in platform.soc.peripherals if re.match(BUSES, name)]
     for spec in platform.soc.peripherals.values():
         buses += [spec.parameters[key] for key in ("spi", "i2c") if key in spec.parameters]
-    for name, entry in application.parts.items():
+    wired = platform.name in application.wiring
+    parts = application.parts_on(platform.name)
+    for name, entry in parts.items():
         bus = entry.get("bus")
         if bus not in buses:
-            key = f"application.parts.{name}.bus"
+            key = f"application.wiring.{platform.name}.{name}.bus" if wired else f"application.parts.{name}.bus"
             raise InputError.at(loaded.file, key, f"no bus {bus!r} on {platform.name}; there are: {', '.join(buses)}")
-    parts = {**platform.board.parts, **application.parts}
-    return platform.model_copy(update={"board": platform.board.model_copy(update={"parts": parts})})
+    fitted = {**platform.board.parts, **parts}
+    return platform.model_copy(update={"board": platform.board.model_copy(update={"parts": fitted})})
 
 
 def build_firmware(loaded: LoadedScenario, platform: Platform) -> ApplicationFirmware:
@@ -66,14 +78,14 @@ def build_firmware(loaded: LoadedScenario, platform: Platform) -> ApplicationFir
         raise InputError.at(
             loaded.file,
             "application.platforms",
-            f"it is written for {', '.join(application.platforms)}, not {platform.name}",
+            f"it runs on {', '.join(application.platforms)}, not on {platform.name}",
         )
     sources = [resolve(path, loaded.folder, f"{loaded.file}: application.sources") for path in application.sources]
     model = None
     if workload.model is not None:
         model = resolve(workload.model, loaded.folder, f"{loaded.file}: workload.model")
     options = {key: build[key] for key in ("toolchain", "optimise", "kernels", "stack_bytes") if key in build}
-    return build_application(sources, platform, model=model, **options)
+    return build_application(sources, platform_with_parts(loaded, platform), model=model, **options)
 
 
 def add_application(

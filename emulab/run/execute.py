@@ -25,15 +25,16 @@ from emulab.model.quantity import Source
 from emulab.model.record import Result, write_text
 from emulab.model.scenario import LoadedScenario
 from emulab.run.assets import resolve
-from emulab.run.cosim import add_application, runs_application
+from emulab.run.cosim import add_application, runs_application, why_no_application
 from emulab.run.expectations import PHYSICAL_BACKENDS
+from emulab.run.front_end import front_end_measure, front_end_time
 from emulab.run.inputs import Inputs, load_inputs
 from emulab.run.measure import measure
 from emulab.run.memory import memory
 from emulab.run.plan import Job, place_of
 from emulab.run.published import stated
 from emulab.run.robustness import robustness_of
-from emulab.run.streaming import add_stream, step_inputs, stream_measure, stream_options
+from emulab.run.streaming import add_stream, step_inputs, stream_options
 from emulab.run.windows import Plan, windows
 
 if TYPE_CHECKING:
@@ -131,11 +132,12 @@ def _measurement(
         step("firmware")
         built = _fitting(loaded, build_platform, options)
     stream = scenario.workload.stream
+    prepared = built.firmware is not None and (stream is not None or scenario.workload.front_end is not None)
     plan = Plan(
         platform=platform,
         build_platform=build_platform,
         image=built.image,
-        measure=scenario.measure if stream is None else stream_measure(scenario.measure),
+        measure=front_end_measure(scenario.measure) if prepared else scenario.measure,
         inputs=inputs.performance_inputs(None) if stream is None else step_inputs(loaded, built.firmware),
         samples=inputs.samples,
         layers=() if built.firmware is None else built.firmware.layers,
@@ -147,6 +149,8 @@ def _measurement(
     result = _measured(backend, plan, board, inputs, options.use_cache, folder, step)
     metrics = dict(result.metrics)
     details = dict(result.details)
+    if scenario.workload.front_end is not None and (front_end := front_end_time(result)) is not None:
+        metrics["front_end_s"] = front_end
     model = inputs.model
     outputs = result.details.get("outputs", {})
     sizes, memory_details = memory(built.image, built.firmware, platform, details.get("session", {}))
@@ -186,6 +190,8 @@ def _measurement(
         result = add_stream(loaded, platform, backend, built.firmware, model, result, folder, step, options.use_cache)
     if options.firmware is None and runs_application(loaded, platform.name, backend.name):
         result = add_application(loaded, platform, result, folder, step, options.use_cache)
+    elif options.firmware is None and (reason := why_no_application(loaded, platform.name, backend.name)):
+        result = result.model_copy(update={"notes": [*result.notes, reason]})
     hashes = {f"platforms/{name}": digest for name, digest in board.hashes().items()}
     hashes["scenario"] = hashlib.sha256(json.dumps(loaded.data, sort_keys=True, default=str).encode()).hexdigest()
     if result.firmware_sha256:
@@ -263,6 +269,8 @@ def _build_options(loaded: LoadedScenario) -> Any:
     given = {"model_id": scenario.workload.mlperf_id or scenario.workload.name, "mode": mode, **scenario.build}
     if scenario.workload.stream is not None:
         given["stream"] = stream_options(scenario.workload.stream)
+    if scenario.workload.front_end is not None:
+        given["front_end"] = scenario.workload.front_end
     known = [field.name for field in dataclasses.fields(BuildOptions)]
     for key in given:
         if key not in known:

@@ -37,9 +37,9 @@ def spectrum(counts: np.ndarray) -> np.ndarray:
 class Node:
     """The shipped node, some seconds into its life."""
 
-    def __init__(self, seconds: float, *overrides: str) -> None:
+    def __init__(self, seconds: float, *overrides: str, board: str = BOARD) -> None:
         self.loaded = load_scenario("vibration-node", overrides)
-        platform = load_platform(BOARD).platform
+        platform = load_platform(board).platform
         self.image = build_firmware(self.loaded, platform).image
         self.platform = platform_with_parts(self.loaded, platform)
         self.machine = Machine(self.platform, self.image)
@@ -178,9 +178,9 @@ def test_same_seed_same_result() -> None:
     assert other["charge_by_component_c"]["core"] != first["charge_by_component_c"]["core"]
 
 
-def long_and_fast(span_s: float) -> tuple[Any, Any]:
+def long_and_fast(span_s: float, board_name: str = BOARD) -> tuple[Any, Any]:
     """The shipped node for a time, executed, and with whatever repeats itself skipped."""
-    loaded, platform = load_scenario("vibration-node"), load_platform(BOARD).platform
+    loaded, platform = load_scenario("vibration-node"), load_platform(board_name).platform
     application, board = loaded.scenario.application, platform_with_parts(loaded, platform)
     assert application is not None
     image = build_firmware(loaded, platform).image
@@ -220,7 +220,8 @@ def test_fast_forward_equals_the_long_run() -> None:
             "application.windows=[capture, thinking]",
             "no EMULAB_WINDOW_BEGIN.thinking.; windows it marks: capture, features",
         ),
-        ("application.parts.radio.bus=usart9", "no bus 'usart9'"),
+        (f"application.wiring.{BOARD}.radio.bus=usart9", f"wiring.{BOARD}.radio.bus: no bus 'usart9' on {BOARD}"),
+        (f"application.wiring.{BOARD}.accelerometer.select=XY", "'XY' is no pin; expected PE0, P1.12 or gpio0.9"),
         ("application.parts.radio.part=sx1262", "no model of part 'sx1262' on usart3"),
         (f"{SIGNAL}.condition=broken", "normal, imbalance, misalignment, looseness"),
         (f"{SIGNAL}.seeds=3", "unknown key 'seeds'"),
@@ -232,8 +233,62 @@ def test_mistakes_are_told(override: str, message: str) -> None:
 
 
 def test_another_board_is_refused() -> None:
-    with pytest.raises(InputError, match="written for nucleo-l4r5zi, not nrf52840-dk"):
-        build_firmware(load_scenario("vibration-node"), load_platform("nrf52840-dk").platform)
+    with pytest.raises(InputError, match="it runs on nucleo-l4r5zi, nrf52840-dk, hifive1-revb, not on nucleo-g0b1re"):
+        build_firmware(load_scenario("vibration-node"), load_platform("nucleo-g0b1re").platform)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("application.wiring={nucleo-g0b1re: {}}", "not one of application.platforms"),
+        ("application.wiring={nrf52840-dk: {microphone: {}}}", "no such part; parts: accelerometer, radio"),
+    ],
+)
+def test_wiring_of_nothing_is_told(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_scenario("vibration-node", [override])
+
+
+def test_its_own_radio_tells_the_same_as_a_controller_on_a_uart() -> None:
+    """The nRF52840's firmware drives its radio: what is on the air, when, and what it costs."""
+    with Node(125.0, f"{SIGNAL}.condition=looseness", board="nrf52840-dk") as node:
+        assert (node.word("wakes"), node.word("alarms"), node.word("messages")) == (12, 12, 12)
+        assert node.machine.notes == []
+        sent = node.machine.peripherals["radio"].sent  # type: ignore[attr-defined]
+        assert len(sent) == 12 * 3 * 3
+        assert [packet.frequency_mhz for packet in sent[:6]] == [2402, 2426, 2480] * 2
+        header, length, address, data = sent[-1].data[0], sent[-1].data[1], sent[-1].data[2:8], sent[-1].data[8:]
+        assert (header, length) == (0x42, 6 + len(data)) and address[5] >> 6 == 3
+        assert data[:6] == b"\x09\xff\xff\xff\x0b" + bytes([CONDITIONS.index("looseness")])
+        starts = [packet.time_s for packet in sent[::3]]
+        for first in range(0, 36, 3):  # 100 ms and a delay up to 10 ms between the events of a message
+            gaps = np.diff(starts[first : first + 3])
+            assert ((gaps > 0.0999) & (gaps < 0.1115)).all()
+        charges, radio = node.meter.charges(node.seconds), node.meter.ledger.network.components["radio"]
+        tx_s, ramp_s = len(sent) * (128e-6 + 10 * 8e-6), len(sent) * (40e-6 + 6e-6)
+        expected = tx_s * radio.current_a("tx") + ramp_s * radio.current_a("ramp")
+        assert charges["radio"] == pytest.approx(expected, rel=1e-6)
+        # no clock is left on between wakes: System ON idle, 1.5 uA
+        idle = node.meter.ledger.charges()["core", "sleep"] / node.meter.ledger.phase_times()["sleep"]
+        assert idle == pytest.approx(node.meter.ledger.network.components["core"].current_a("idle"), rel=0.15)
+
+
+@pytest.mark.parametrize("board", ["nrf52840-dk", "hifive1-revb"])
+def test_every_sample_reaches_the_model_on_other_boards_too(board: str) -> None:
+    with Node(15.0, board=board) as node, Node(15.0) as other:
+        assert node.word("wakes") == 1 and node.word("messages") == 1
+        for name, dtype, count in (("counts", np.int16, 512), ("levels", np.int8, 64), ("scores", np.int8, 4)):
+            assert node.array(name, dtype, count).tolist() == other.array(name, dtype, count).tolist()
+        assert node.machine.notes == []
+        assert {n: c for n, c in node.phases.counts.items()} == dict.fromkeys(node.phases.counts, 1)
+
+
+@pytest.mark.parametrize("board", ["nrf52840-dk"])
+def test_fast_forward_equals_the_long_run_on_other_boards_too(board: str) -> None:
+    long, fast = long_and_fast(1440.0, board)
+    assert fast.steady is not None and fast.steady.period_s == pytest.approx(120.0, rel=1e-6)
+    assert fast.executed_s < 1300
+    assert sum(fast.parts_c.values()) == pytest.approx(sum(long.parts_c.values()), rel=1e-6)
 
 
 def test_the_shipped_samples_are_of_the_same_machine() -> None:

@@ -93,6 +93,9 @@ class Machine:
         self.serial_ports: dict[str, Any] = {}
         self.dma_controllers: list[Any] = []
         self.exti: Any = None
+        self.gates_clock = False
+        """The chip stops its high clock by itself while the core sleeps and no peripheral holds it."""
+        self._clock_users: set[str] = set()
         self.blocked = ""
         """What the CPU polls when no event can ever change it; empty while it runs."""
 
@@ -289,6 +292,21 @@ class Machine:
         for listener in self.power_listeners:
             listener(component, state, self.now())
 
+    def hold_clock(self, who: str, on: bool) -> None:
+        """Peripheral *who* needs the high clock also while the core sleeps, or no longer."""
+        before = bool(self._clock_users)
+        if on:
+            self._clock_users.add(who)
+        else:
+            self._clock_users.discard(who)
+        if self.gates_clock and self.asleep and before != bool(self._clock_users):
+            self.power_state("core", self._sleep_state())
+
+    def _sleep_state(self) -> str:
+        if self.gates_clock:
+            return "sleep" if self._clock_users else "idle"
+        return self.core.sleep_state()
+
     # -- between peripherals --------------------------------------------------------------------------------
 
     def bus_read(self, address: int, size: int) -> int:
@@ -403,7 +421,7 @@ class Machine:
                 self.core.woken()  # what ends the sleep came while the block that began it was still running
             self.core.take_interrupts()
             if self.core.sleeping:
-                self.power_state("core", self.core.sleep_state())
+                self.power_state("core", self._sleep_state())
                 yield from self._idle()
                 self.core.woken()
                 self.power_state("core", "run")

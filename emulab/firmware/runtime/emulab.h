@@ -30,6 +30,18 @@
                          "str %0, [%0]"                          \
                          : "=&r"(symbol)::"memory");             \
     } while (0)
+#elif defined(__riscv) && __riscv_xlen == 32
+#define EMULAB_MARKER_SYMBOL(symbol, text)                       \
+    do {                                                         \
+        unsigned int symbol;                                     \
+        __asm__ volatile(".comm " text ", 4, 4\n\t"              \
+                         ".option push\n\t"                      \
+                         ".option norelax\n\t"                   \
+                         "lui %0, %%hi(" text ")\n\t"            \
+                         "sw %0, %%lo(" text ")(%0)\n\t"         \
+                         ".option pop"                           \
+                         : "=&r"(symbol)::"memory");             \
+    } while (0)
 #else
 #define EMULAB_MARKER_SYMBOL(symbol, text)                       \
     do {                                                         \

@@ -3,6 +3,7 @@
 #include "lis2dh12.h"
 
 #include "emulab_drivers.h"
+#include "emulab_parts.h"
 
 #define CTRL1 0x20
 #define CTRL3 0x22
@@ -19,9 +20,9 @@ static volatile uint32_t full;
 
 static void transfer(uint32_t n)
 {
-    emulab_pin_write('E', 0, 0);
+    emulab_pin_write(EMULAB_ACCELEROMETER_SELECT, 0);
     emulab_spi_transfer(sent, got, n);
-    emulab_pin_write('E', 0, 1);
+    emulab_pin_write(EMULAB_ACCELEROMETER_SELECT, 1);
 }
 
 static void put(uint8_t address, uint8_t value)
@@ -32,9 +33,9 @@ static void put(uint8_t address, uint8_t value)
 
 void accelerometer_init(void)
 {
-    emulab_pin_output('E', 0, 1);
+    emulab_pin_output(EMULAB_ACCELEROMETER_SELECT, 1);
     emulab_spi_init();
-    emulab_pin_on_rising('E', 1, &full);
+    emulab_pin_on_rising(EMULAB_ACCELEROMETER_INTERRUPT, &full);
     put(CTRL1, 0x07);       /* power-down */
     put(CTRL3, 0x04);       /* interrupt 1: FIFO watermark */
     put(CTRL4, 0x88);       /* high resolution, block data update, +-2 g */

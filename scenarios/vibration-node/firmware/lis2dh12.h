@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0
- * ST LIS2DH12 accelerometer on SPI: chip select PE0, interrupt 1 on PE1. */
+ * ST LIS2DH12 accelerometer on SPI: chip select and interrupt 1 on the pins that emulab_parts.h names. */
 #ifndef LIS2DH12_H
 #define LIS2DH12_H
 

@@ -134,8 +134,8 @@ def make_serial_device(machine: Machine, port: str) -> SerialDevice | None:
 
 
 def drive_pin(machine: Machine, pin: str, level: bool) -> None:
-    """The part drives *pin* (``PE1``) of the processor; nothing happens where the machine has no such port."""
+    """The part drives *pin* (``PE1``, ``P0.09``, ``gpio0.9``); nothing happens where the machine has no such pin."""
     for peripheral in machine.peripherals.values():
-        drive = getattr(peripheral, "drive", None)
-        if drive is not None and getattr(peripheral, "port", "") == pin[1:2]:
-            drive(int(pin[2:]), level)
+        drive = getattr(peripheral, "drive_pin", None)
+        if drive is not None and drive(pin.upper(), level):
+            return

@@ -50,6 +50,7 @@ class Peripheral:
     def __init__(self, machine: Machine, name: str, spec: Spec) -> None:
         self.machine, self.name, self.spec = machine, name, spec
         self.parameters: dict[str, Any] = spec.parameters
+        self._driven_lines: dict[int, bool] = {}
         self.irqs: list[int] = [] if spec.irq is None else [spec.irq] if isinstance(spec.irq, int) else list(spec.irq)
 
     def start(self) -> None:
@@ -84,7 +85,8 @@ class Peripheral:
 
     def irq(self, level: bool, line: int = 0) -> None:
         """Drive interrupt line number *line* of this peripheral (index into the platform's ``irq`` list)."""
-        if self.irqs:
+        if self.irqs and self._driven_lines.get(line, False) != level:
+            self._driven_lines[line] = level
             self.machine.core.set_line(self.irqs[min(line, len(self.irqs) - 1)], level, f"{self.name}.{line}")
 
     def note(self, text: str) -> None:

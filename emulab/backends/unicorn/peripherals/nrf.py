@@ -1,5 +1,8 @@
 # ruff: noqa: RUF012  (register tables are constants)
-"""Nordic nRF52: CLOCK/POWER, UARTE (and UART), TIMER, RTC, GPIO. nRF52840 Product Specification v1.7, chapter 6."""
+"""Nordic nRF52: CLOCK/POWER, UARTE (and UART), TIMER, RTC. nRF52840 Product Specification v1.7, chapters 5 and 6.
+
+Whoever needs the high-frequency clock holds it: while the core sleeps and nobody does, the chip is in System ON idle.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,10 @@ class NrfPeripheral(RegisterFile):
         self.value[f"EVENTS_{name}"] = 1
         self.update()
 
+    def hold_clock(self, on: bool) -> None:
+        """This peripheral needs the high-frequency clock from now on, or no longer."""
+        self.machine.hold_clock(self.name, on)
+
     def update(self) -> None:
         """Interrupt line: any event that is set and enabled; bit n of INTEN belongs to the event at 0x100 + 4 n."""
         enabled = self.value["INTEN"]
@@ -82,11 +89,16 @@ class NrfClock(NrfPeripheral):
         "MAINREGSTATUS": {"offset": 0x640, "writable": 0}, "USBREGSTATUS": {"offset": 0x438, "writable": 0},
     }  # fmt: skip
 
+    def start(self) -> None:
+        self.machine.gates_clock = True
+
     def task(self, name: str) -> None:
         if name == "HFCLKSTART":
+            self.hold_clock(True)
             self.after(_HFXO_STARTUP_S, self._high_started)
         elif name == "HFCLKSTOP":
             self.value["HFCLKSTAT"] = 0
+            self.hold_clock(False)
         elif name == "LFCLKSTART":
             self.after(_LFXO_STARTUP_S if self.value["LFCLKSRC"] & 3 == 1 else 0.6e-3, self._low_started)
         elif name == "LFCLKSTOP":
@@ -155,6 +167,10 @@ class NrfUarte(NrfPeripheral, SerialPort):
             if self._dma:
                 self._end_receive()
             self.fire("RXTO")
+        self._hold()
+
+    def _hold(self) -> None:
+        self.hold_clock(self._receiving or bool(self._to_send) or self.transmitting)
 
     def _next(self) -> None:
         if self._sent < self._to_send:
@@ -169,6 +185,7 @@ class NrfUarte(NrfPeripheral, SerialPort):
         self.fire("TXDRDY")
         if self._dma:
             self._next()
+        self._hold()
 
     def write_TXD(self, _old: int, new: int) -> None:
         if not self._dma:
@@ -194,6 +211,7 @@ class NrfUarte(NrfPeripheral, SerialPort):
             self._end_receive()
 
     def _end_receive(self) -> None:
+        self._hold()
         self.value["RXDAMOUNT"], self._got = self._got, 0
         self.fire("ENDRX")
 
@@ -284,12 +302,14 @@ class NrfTimer(_Counter):
         elif name.startswith("CAPTURE"):
             self.value[f"CC{name[7:]}"] = self.count()
             self.plan()
+        self.hold_clock(self._running)
 
     def compared(self, channel: int) -> None:
         if self.value["SHORTS"] >> channel & 1:
             self.restart(0, self._running)
         if self.value["SHORTS"] >> (8 + channel) & 1:
             self.restart(self.count(), False)
+            self.hold_clock(False)
 
 
 @register("nrf-rtc")
@@ -315,63 +335,3 @@ class NrfRtc(_Counter):
             self.restart(self.count(), False)
         elif name == "CLEAR":
             self.restart(0, self._running)
-
-
-@register("nrf-gpio")
-class NrfGpio(RegisterFile):
-    """Ports P0 and P1; inputs read what the board drives (``board.inputs``), else their pull, else low."""
-
-    layout: ClassVar[dict[str, int | dict[str, Any]]] = {
-        f"{key}_{port}": 0x300 * port + offset
-        for port in (0, 1)
-        for key, offset in {
-            "OUT": 0x504, "OUTSET": 0x508, "OUTCLR": 0x50C, "IN": 0x510, "DIR": 0x514, "DIRSET": 0x518, "DIRCLR": 0x51C,
-            "LATCH": 0x520, "DETECTMODE": 0x524, **{f"PIN_CNF{i}": 0x700 + 4 * i for i in range(32)},
-        }.items()
-    }  # fmt: skip
-
-    def start(self) -> None:
-        self._levels = [0, 0]
-        self._driven: dict[tuple[int, int], bool] = {}
-        for pin, level in self.machine.platform.board.inputs.items():
-            port, _, number = pin.upper().removeprefix("P").partition(".")
-            if port in ("0", "1") and number.isdigit():
-                self._driven[int(port), int(number)] = level
-
-    def read(self, offset: int, size: int) -> int:
-        if offset in (0x510, 0x810):
-            return self._input(int(offset == 0x810))
-        return super().read(offset, size)
-
-    def _input(self, port: int) -> int:
-        value = self.value[f"OUT_{port}"] & self.value[f"DIR_{port}"]
-        for pin in range(32):
-            if not self.value[f"DIR_{port}"] >> pin & 1:
-                pulled = self.value[f"PIN_CNF{pin}_{port}"] >> 2 & 3 == 3
-                value |= int(self._driven.get((port, pin), pulled)) << pin
-        return value
-
-    def write(self, offset: int, size: int, value: int) -> None:
-        port = int(offset >= 0x800 and offset < 0xB00 and offset - 0x300 >= 0x504)
-        word = offset - 0x300 * port
-        out, direction = f"OUT_{port}", f"DIR_{port}"
-        if word == 0x508:
-            self.value[out] |= value
-        elif word == 0x50C:
-            self.value[out] &= ~value
-        elif word == 0x518:
-            self.value[direction] |= value
-        elif word == 0x51C:
-            self.value[direction] &= ~value
-        else:
-            super().write(offset, size, value)
-            if 0x700 <= word < 0x780:
-                pin = (word - 0x700) // 4
-                self.value[direction] = (self.value[direction] & ~(1 << pin)) | (value & 1) << pin
-        for name, source in (("OUTSET", out), ("OUTCLR", out), ("DIRSET", direction), ("DIRCLR", direction)):
-            self.value[f"{name}_{port}"] = self.value[source]
-        levels = self.value[out] & self.value[direction]
-        changed, self._levels[port] = levels ^ self._levels[port], levels
-        for pin in range(32):
-            if changed >> pin & 1:
-                self.machine.pin_changed(f"P{port}.{pin:02d}", bool(levels >> pin & 1), True)

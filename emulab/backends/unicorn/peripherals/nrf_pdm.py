@@ -50,6 +50,7 @@ class NrfPdm(NrfPeripheral):
             if self._due is not None:
                 self._due.cancel()
                 self._due = None
+            self.hold_clock(False)
             self.after(0.0, lambda: self.fire("STOPPED"))
         elif self.value["ENABLE"] & 1 and self._due is None:
             self._start()
@@ -58,6 +59,7 @@ class NrfPdm(NrfPeripheral):
         if self.microphone is None:
             self.note("nothing is on the audio line; nothing is received")
             return
+        self.hold_clock(True)
         if abs(self.sample_hz / self.microphone.sample_hz - 1) > 1e-6:
             self.note(
                 f"the firmware clocks the microphone at {self.sample_hz:.0f} Hz, the sound has "

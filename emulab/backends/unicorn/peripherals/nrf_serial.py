@@ -67,6 +67,7 @@ class NrfSerial(NrfPeripheral):
     def task(self, name: str) -> None:
         mode = self.value["ENABLE"] & 0xF
         if mode == SPIM and name == "START":
+            self.hold_clock(True)
             self.fire("STARTED")
             count = max(self.value["TXDMAXCNT"], self.value["RXDMAXCNT"]) & 0xFFFF
             self._due = self.after(8 * count * self.bit_time_s(), lambda: self._exchanged(count))
@@ -89,12 +90,14 @@ class NrfSerial(NrfPeripheral):
         if got:
             self.machine.poke(self.value["RXDPTR"], answer[:got])
         self.value["TXDAMOUNT"], self.value["RXDAMOUNT"] = sent, got
+        self.hold_clock(False)
         for event in ("ENDRX", "ENDTX", "END"):
             self.fire(event)
 
     # -- I2C ------------------------------------------------------------------------------------------------
 
     def _address(self, reading: bool) -> None:
+        self.hold_clock(True)
         self.fire("STARTED" if reading else "TXSTARTED")
 
         def addressed() -> None:
@@ -144,6 +147,7 @@ class NrfSerial(NrfPeripheral):
         if self._target is not None:
             self._target.stop()
             self._target = None
+        self.hold_clock(False)
         self.fire("STOPPED")
 
     def write_ENABLE(self, _old: int, new: int) -> None:

@@ -275,15 +275,56 @@ class SifiveGpio(RegisterFile):
     }  # fmt: skip
 
     def start(self) -> None:
-        self._levels = 0
-
-    def read_INPUT_VAL(self, _: int) -> int:
-        value = self.value["OUTPUT_VAL"] & self.value["OUTPUT_EN"]
+        self._levels = self._driven = self._seen = self._raised = 0
         for name, level in self.machine.platform.board.inputs.items():
             prefix, _dot, number = name.rpartition(".")
             if prefix == self.name and level:
-                value |= 1 << int(number)
-        return value & self.value["INPUT_EN"]
+                self._driven |= 1 << int(number)
+
+    def drive_pin(self, name: str, level: bool) -> bool:
+        """The outside world drives pin *name* (``GPIO0.9``); False if it is none of these."""
+        prefix, _, number = name.rpartition(".")
+        if prefix != self.name.upper() or not number.isdigit() or int(number) > 31:
+            return False
+        self._driven = self._driven & ~(1 << int(number)) | int(level) << int(number)
+        self._sample()
+        return True
+
+    def read_INPUT_VAL(self, _: int) -> int:
+        return (self.value["OUTPUT_VAL"] & self.value["OUTPUT_EN"] | self._driven) & self.value["INPUT_EN"]
+
+    def _sample(self) -> None:
+        """Edges and levels set their pending bits; each pin has an interrupt of its own, the platform's and those after."""
+        now = self.read_INPUT_VAL(0)
+        rises, falls, self._seen = now & ~self._seen, self._seen & ~now, now
+        for name, bits in (
+            ("RISE_IP", rises),
+            ("FALL_IP", falls),
+            ("HIGH_IP", now),
+            ("LOW_IP", ~now & self.value["INPUT_EN"]),
+        ):
+            self.value[name] |= bits
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        value = self.value
+        pending = 0
+        for kind in ("RISE", "FALL", "HIGH", "LOW"):
+            pending |= value[f"{kind}_IP"] & value[f"{kind}_IE"]
+        for pin in range(32):
+            if (pending ^ self._raised) >> pin & 1 and self.irqs:
+                self.machine.core.set_line(self.irqs[0] + pin, bool(pending >> pin & 1), f"{self.name}.{pin}")
+        self._raised = pending
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        name = self.register_name(offset)
+        if name.endswith("_IP"):
+            self.value[name] &= ~value
+            self._sample()
+            return
+        super().write(offset, size, value)
+        if name.endswith("_IE") or name == "INPUT_EN":
+            self._sample()
 
     def _outputs(self) -> None:
         levels = (self.value["OUTPUT_VAL"] ^ self.value["OUT_XOR"]) & self.value["OUTPUT_EN"] & ~self.value["IOF_EN"]

@@ -34,6 +34,13 @@ class Gpio(RegisterFile):
                 self._driven[int(pin[2:])] = level
         self._levels = 0
 
+    def drive_pin(self, name: str, level: bool) -> bool:
+        """The outside world drives pin *name* (``PE1``); False if it is none of this port."""
+        if not name.startswith(f"P{self.port}") or not name[2:].isdigit() or int(name[2:]) > 15:
+            return False
+        self.drive(int(name[2:]), level)
+        return True
+
     def drive(self, pin: int, level: bool) -> None:
         """The outside world drives *pin*."""
         before = self.read_IDR(0)

@@ -4,7 +4,7 @@
  *
  * An application defines `_Noreturn void emulab_main(void)`. It is entered at the board's full clock, with the console
  * (emulab_console_write) and the timer (emulab_timer_ticks) of port.h ready. Transfers return when they are complete; the
- * core sleeps meanwhile, unless it says otherwise. */
+ * core sleeps meanwhile, unless it says otherwise. Where a part is connected stands in the generated emulab_parts.h. */
 #ifndef EMULAB_DRIVERS_H
 #define EMULAB_DRIVERS_H
 
@@ -18,14 +18,14 @@ void emulab_interrupt_attach(uint32_t number, void (*handler)(void));
 void emulab_wait(volatile uint32_t *flag, int deep);
 
 /* Clocks. Full is the board's own clock point, with which emulab_main begins; slow is what the chip wakes up with from
- * deep sleep, and the only one in which emulab_wait may go deep. */
+ * deep sleep, and the only one in which emulab_wait may go deep. The console works at full clock alone. */
 void emulab_clock_full(void);
 void emulab_clock_slow(void);
 
 /* A timer that goes on in deep sleep: sets *flag* every *period_ms* (1 to 15990), beginning now. */
 void emulab_wake_every(uint32_t period_ms, volatile uint32_t *flag);
 
-/* Pins: port 'A' ..., number 0 to 15. */
+/* Pins: port and number as EMULAB_<PART>_SELECT and EMULAB_<PART>_INTERRUPT give both: 'E', 0 is PE0; '1', 12 is P1.12. */
 void emulab_pin_output(char port, uint32_t pin, int level);
 void emulab_pin_write(char port, uint32_t pin, int level);
 void emulab_pin_on_rising(char port, uint32_t pin, volatile uint32_t *flag); /* also from deep sleep */
@@ -49,5 +49,12 @@ void emulab_adc_sample(uint32_t channel, uint16_t *to, uint32_t n);
  * *out_n* bytes, wait for *in_n*. Returns the number that came, fewer than *in_n* where it fell silent. */
 void emulab_modem_init(void);
 uint32_t emulab_modem_exchange(const uint8_t *out, uint32_t out_n, uint8_t *in, uint32_t in_n);
+
+/* Bluetooth LE advertising: the chip's own radio, else a controller behind the second UART. Legacy ADV_NONCONN_IND at 1 Mbit/s
+ * and 0 dBm on channels 37 to 39: *n* bytes (up to 31) of advertising data, *events* times, *interval_ms* apart (20 to 10000)
+ * and a random delay up to 10 ms. It returns at once; what is still under way of an earlier message is given up. 0, or -1
+ * where the controller does not answer or refuses. */
+int emulab_radio_init(void);
+int emulab_radio_advertise(const uint8_t *data, uint32_t n, uint32_t interval_ms, uint8_t events);
 
 #endif

@@ -79,6 +79,12 @@ __asm__(
 #define MIE_EXTERNAL (1u << 11)
 #define MSTATUS_MIE (1u << 3)
 #define MACHINE_EXTERNAL 0x8000000Bu
+#define MACHINE_TIMER 0x80000007u
+
+#ifdef EMULAB_DRIVERS /* an application's drivers take interrupts too */
+void emulab_interrupt_external(uint32_t source);
+void emulab_interrupt_timer(void);
+#endif
 
 #ifdef EMULAB_PLIC_BASE
 #define PLIC_PRIORITY (EMULAB_PLIC_BASE)
@@ -94,8 +100,18 @@ __attribute__((used)) void emulab_trap(uint32_t cause, uint32_t address)
         uint32_t source = EMULAB_REGISTER(PLIC_CLAIM);
         if (source == EMULAB_UART_IRQ)
             emulab_uart_service();
+#ifdef EMULAB_DRIVERS
+        else if (source)
+            emulab_interrupt_external(source);
+#endif
         if (source)
             EMULAB_REGISTER(PLIC_CLAIM) = source;
+        return;
+    }
+#endif
+#ifdef EMULAB_DRIVERS
+    if (cause == MACHINE_TIMER) {
+        emulab_interrupt_timer();
         return;
     }
 #endif

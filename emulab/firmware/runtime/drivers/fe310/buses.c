@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0
- * FE310-G002: pins, SPI1 on pins 2 to 5, I2C on pins 12 and 13, all by polling: there is no DMA. A part's chip select is a
+ * FE310-G002: pins, SPI1 on pins 2 to 5, I2C on pins 12 and 13: there is no DMA. A part's chip select is a
  * pin. Source: SiFive FE310-G002 manual, chapters 17, 19, 20. */
 #include "emulab_drivers.h"
 #include "port.h"
@@ -11,6 +11,7 @@
 #define GPIO_IOF_SEL 0x1001203C
 #define SPI1 0x10024000
 #define I2C 0x10016000
+#define IRQ_SPI1 6u
 
 void emulab_pin_write(char port, uint32_t pin, int level)
 {
@@ -28,6 +29,14 @@ void emulab_pin_output(char port, uint32_t pin, int level)
     R(GPIO_OUTPUT_EN) |= 1u << pin;
 }
 
+static volatile uint32_t spi_full;
+
+static void spi_interrupt(void)
+{
+    R(SPI1 + 0x70) = 0;
+    spi_full = 1;
+}
+
 void emulab_spi_init(void)
 {
     R(GPIO_IOF_SEL) &= ~(7u << 3);
@@ -35,16 +44,22 @@ void emulab_spi_init(void)
     R(SPI1 + 0x18) = 3;          /* CSMODE off */
     R(SPI1 + 0x00) = EMULAB_CORE_CLOCK_HZ / 16000000u; /* up to 8 MHz */
     R(SPI1 + 0x40) = 8u << 16;   /* eight bits, one lane, receive */
+    emulab_interrupt_attach(IRQ_SPI1, spi_interrupt);
 }
 
+/* As many bytes as the FIFOs hold, then all their answers at once; the core waits for the interrupt meanwhile. */
 void emulab_spi_transfer(const uint8_t *out, uint8_t *in, uint32_t n)
 {
-    for (uint32_t sent = 0, got = 0; got < n;) {
-        if (sent < n && sent - got < 8 && !(R(SPI1 + 0x48) & 0x80000000u))
-            R(SPI1 + 0x48) = out[sent++];
-        uint32_t data = R(SPI1 + 0x4C);
-        if (!(data & 0x80000000u))
-            in[got++] = (uint8_t)data;
+    while (n) {
+        uint32_t part = n < 8 ? n : 8;
+        R(SPI1 + 0x54) = part - 1; /* receive watermark: more than so many */
+        for (uint32_t i = 0; i < part; i++)
+            R(SPI1 + 0x48) = *out++;
+        R(SPI1 + 0x70) = 2;
+        emulab_wait(&spi_full, 0);
+        for (uint32_t i = 0; i < part; i++)
+            *in++ = (uint8_t)R(SPI1 + 0x4C);
+        n -= part;
     }
 }
 

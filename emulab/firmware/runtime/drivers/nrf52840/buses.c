@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT-0
- * nRF52840: pins (ports '0' and '1'), SPIM1 on P0.27, P0.26, P0.02 at 4 MHz, TWIM0 on P0.31, P0.30 at 400 kbit/s, both by
+ * nRF52840: output pins (ports '0' and '1'), SPIM1 on P0.27, P0.26, P0.02 at 4 MHz, TWIM0 on P0.31, P0.30 at 400 kbit/s, both by
  * EasyDMA, from and to RAM. Source: nRF52840 Product Specification v1.7, 6.9, 6.25, 6.31. */
 #include "emulab_drivers.h"
-#include "port.h"
+#include "nrf52840.h"
 
-#define R EMULAB_REGISTER
-#define GPIO(port) ((port) == '1' ? 0x50000300u : 0x50000000u)
 #define SPIM 0x40004000u
 #define TWIM 0x40003000u
 #define IRQ_SPIM 4u
@@ -25,22 +23,6 @@ void emulab_pin_output(char port, uint32_t pin, int level)
 {
     emulab_pin_write(port, pin, level);
     R(GPIO(port) + 0x700u + 4u * pin) = 3; /* output, input buffer off */
-}
-
-/* System ON: whatever is off draws nothing, there is no deeper mode that an interrupt ends. */
-void emulab_wait(volatile uint32_t *flag, int deep)
-{
-    (void)deep;
-    for (;;) {
-        uint32_t state = emulab_core_lock();
-        if (*flag) {
-            emulab_core_unlock(state);
-            break;
-        }
-        emulab_core_sleep();
-        emulab_core_unlock(state);
-    }
-    *flag = 0;
 }
 
 static void spi_interrupt(void)
