@@ -59,9 +59,9 @@ def fetch_or_build(kind: str, key_parts: Iterable[KeyPart], builder: Callable[[P
     """
     shelf = cache_dir() / kind
     entry = shelf / cache_key(key_parts)[:40]
-    if entry.is_dir():
-        return entry
     try:
+        if entry.is_dir():
+            return entry
         shelf.mkdir(parents=True, exist_ok=True)
         with _lock(shelf / f".{entry.name}.lock"):
             if entry.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,23 @@ def test_unusable_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ToolError, match="EMULAB_CACHE") as caught:
         fetch_or_build("test", ["a"], lambda f: None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="changes its user")
+def test_a_cache_that_may_not_even_be_looked_into_is_one_line(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700 if os.geteuid() == 0 else 0)
+    code = (
+        "import os, sys; from pathlib import Path; from emulab.cache import fetch_or_build;"
+        "os.geteuid() == 0 and os.seteuid(65534);"
+        "fetch_or_build('k', ['x'], lambda folder: None)"
+    )
+    environment = {**os.environ, "EMULAB_CACHE": str(private / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
+    private.chmod(0o700)
+    assert (
+        "ToolError: cache " in done.stderr and "Permission denied; free some space or set EMULAB_CACHE" in done.stderr
+    )
 
 
 def test_full_disk_is_one_line(cache: Path) -> None:

@@ -83,7 +83,7 @@ def folders() -> list[Path]:
 
 def find(path: str) -> Path | None:
     """The asset's file or folder, or None."""
-    return next((folder / path for folder in folders() if (folder / path).exists()), None)
+    return next((folder / path for folder in folders() if os.path.exists(folder / path)), None)
 
 
 def resolve(path: str, base: Path, what: str) -> Path:

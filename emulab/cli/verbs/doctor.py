@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,11 +83,21 @@ def _tools() -> list[dict[str, str]]:
         hint = "" if state.found else "; ".join(t for t in (state.reason, state.how_to_install) if t)
         found = "yes" if state.found else "no"
         rows.append({"what": "toolchain", "name": name, "here": found, "version": state.version, "hint": hint})
-    rows.append({"what": "cache", "name": str(cache_dir()), "here": "yes", "version": "", "hint": ""})
+    usable = _writable(cache_dir())
+    hint = "" if usable else "cannot be written: set EMULAB_CACHE to a folder that can"
+    rows.append(
+        {"what": "cache", "name": str(cache_dir()), "here": "yes" if usable else "no", "version": "", "hint": hint}
+    )
     for folder in folders():
-        here = folder.is_dir()
+        here = os.path.isdir(folder)
         hint = "" if here else "emulab assets pull, or set EMULAB_ASSETS"
         rows.append(
             {"what": "assets", "name": str(folder), "here": "yes" if here else "no", "version": "", "hint": hint}
         )
     return rows
+
+
+def _writable(folder: Path) -> bool:
+    """Whether *folder* can be written, or made where it is not there yet. Nothing is made."""
+    place = next((p for p in (folder, *folder.parents) if os.path.exists(p)), None)
+    return place is not None and os.path.isdir(place) and os.access(place, os.W_OK | os.X_OK)
