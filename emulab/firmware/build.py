@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import emulab
 from emulab.cache import KeyPart, cache_dir, fetch_or_build
 from emulab.errors import InputError, ToolError
+from emulab.firmware import vibration
 from emulab.firmware.audio.stream import StreamOptions, StreamPlan, plan_stream, stream_header
 from emulab.firmware.image import Image, load_image
 from emulab.firmware.linking import Link, link_firmware, ram_bytes
@@ -29,6 +30,8 @@ RUNTIME = Path(__file__).parent / "runtime"
 PROFILE = "emulab DUT firmware 1"
 
 InputFormat = Literal["tensor", "uint8", "float32"]
+_OWN_MODULES = ("build", "board", "toolchain", "stack", "placement", "linking", "vibration")
+"""What a build depends on beside the runtime and the code generator."""
 _FORMATS: dict[str, InputFormat] = {"ic01": "uint8", "vww01": "uint8", "ad01": "float32"}
 
 
@@ -51,6 +54,8 @@ class BuildOptions:
     """Stack to reserve, a multiple of 16; None: a quarter more than the static bound, 4096 where there is no bound."""
     constants: str = "auto"
     """Where the model's constants lie: flash, ram (the most read, as many as fit) or auto (as the board asks)."""
+    front_end: str = ""
+    """What stands between the samples that the host sends and the model; the scenario's workload.front_end."""
     stream: StreamOptions | None = None
     """A stream of samples through an audio front end, instead of one input per inference."""
     baud: int | None = None
@@ -165,6 +170,7 @@ def _check(options: BuildOptions, platform: Platform) -> None:
         ("input_format", options.input_format, ("auto", "tensor", "uint8", "float32")),
         ("result", options.result, ("auto", "values", "mse")),
         ("constants", options.constants, ("auto", "flash", "ram")),
+        ("front_end", options.front_end, ("", vibration.NAME)),
     ):
         if value not in known:
             raise InputError(f"build.{name}: expected one of {', '.join(known)}, found {value!r}")
@@ -198,16 +204,15 @@ def _key(model: Path, platform: Platform, options: BuildOptions, toolchain: str)
     from emulab.firmware.board import spec_summary
 
     here = Path(__file__).parent
-    sources = sorted(
-        p for folder in (RUNTIME, here / "codegen") for p in folder.rglob("*") if p.suffix in (".c", ".h", ".py")
-    )
+    folders = (RUNTIME, here / "codegen", here / "audio")
+    sources = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix in (".c", ".h", ".py"))
     return [
         model,
         json.dumps(dataclasses.asdict(options), sort_keys=True),
         json.dumps(spec_summary(platform), sort_keys=True, default=str),
         toolchain,
         emulab.__version__,
-        *(here / name for name in ("build.py", "board.py", "toolchain.py", "stack.py", "placement.py", "linking.py")),
+        *(here / f"{name}.py" for name in _OWN_MODULES),
         *(part for p in sources for part in (p.relative_to(here).as_posix(), p)),
     ]
 
@@ -230,6 +235,12 @@ def _input_bytes(generated: GeneratedModel, form: InputFormat) -> int:
     for size in generated.input.shape:
         elements *= size
     return {"tensor": generated.input.bytes, "uint8": elements, "float32": 4 * elements}[form]
+
+
+def _sent_bytes(generated: GeneratedModel, form: InputFormat, options: BuildOptions, stream: StreamPlan | None) -> int:
+    if stream is not None:
+        return 2 * stream.step_samples
+    return vibration.SENT_BYTES if options.front_end else _input_bytes(generated, form)
 
 
 def _build(
@@ -264,12 +275,18 @@ def _build(
         stream = plan_stream(options.stream, generated.input, generated.output)
         extra.update({"EMULAB_STREAM": "1", "EMULAB_AUDIO_STEP": f"{stream.step_samples}u", **audio_defines(spec)})
         (folder / "emulab_frontend.h").write_text(stream_header(options.stream, stream))
+    if options.front_end:
+        vibration.check_model(model, generated.input)
+        vibration.write_headers(folder, generated.input)
+        extra["EMULAB_DUT_ENVELOPE"] = "1"
     (folder / "emulab_config.h").write_text(config_header(platform, spec, baud=_baud(platform, options), extra=extra))
     (folder / "emulab_init.c").write_text(init_source(spec, audio=stream is not None))
     log = cache_dir() / "logs" / f"build-{model.stem}-{platform.name}.log"
     jobs = _jobs(platform, options, generated, toolchain, target, folder)
     if stream is not None:
         jobs += _stream_jobs(platform, options, stream, folder, jobs[0])
+    if options.front_end:
+        jobs += _front_end_jobs(options, folder, jobs[0])
     objects = compile_all(toolchain, target, jobs, log)
     linked = link_firmware(
         Link(model, platform, options, toolchain, target, generated, regions, objects, folder / "firmware.elf", log)
@@ -284,7 +301,7 @@ def _build(
         "inputs": [dataclasses.asdict(t) for t in generated.inputs],
         "outputs": [dataclasses.asdict(t) for t in generated.outputs],
         "input_format": form,
-        "input_bytes": _input_bytes(generated, form) if stream is None else 2 * stream.step_samples,
+        "input_bytes": _sent_bytes(generated, form, options, stream),
         "arena_bytes": generated.arena_bytes,
         "arena": [dataclasses.asdict(a) for a in generated.arena.allocations],
         "weight_bytes": generated.weight_bytes,
@@ -331,7 +348,8 @@ def _jobs(
     # our own formatting everywhere: a hosted printf would bring a heap with it
     rename = (("snprintf", "emulab_snprintf"), ("vsnprintf", "emulab_vsnprintf"))
     optimise, small = f"-{options.optimise}", "-Os"
-    include = (folder, RUNTIME, RUNTIME / "port", RUNTIME / "dut", RUNTIME / "audio", *generated.include_dirs, *headers)
+    places = (RUNTIME / name for name in ("port", "dut", "audio", "vibration"))
+    include = (folder, RUNTIME, *places, *generated.include_dirs, *headers)
 
     def job(source: Path, group: str, flags: tuple[str, ...], define: tuple[tuple[str, str], ...] = ()) -> CompileJob:
         return CompileJob(source, folder / f"__{group}__{source.stem}.o", include, define, flags)
@@ -364,6 +382,15 @@ def _stream_jobs(
     return [
         CompileJob(source, folder / f"__{group}__{source.stem}.o", like.include, like.define, (f"-{options.optimise}",))
         for source, group in sources.items()
+    ]
+
+
+def _front_end_jobs(options: BuildOptions, folder: Path, like: CompileJob) -> list[CompileJob]:
+    include = (*like.include, *(source.parent for source in vibration.SOURCES))
+    flags = (f"-{options.optimise}",)
+    return [
+        CompileJob(source, folder / f"__kernel__{source.stem}.o", include, (*like.define, *vibration.DEFINES), flags)
+        for source in vibration.SOURCES
     ]
 
 

@@ -67,6 +67,11 @@ class Workload(Schema):
     labels: list[str] = []
     dataset: Dataset | None = None
     quality: QualityTarget | None = None
+    front_end: Literal["envelope"] | None = Field(
+        default=None,
+        description="what firmware makes of the sensor's samples before the model; envelope: of bearings, dataset "
+        "format bearing. Without it the host sends features",
+    )
     stream: Stream | None = Field(default=None, description="task streaming: sound in, detections out")
     golden_recorded: dict[str, float] = Field(
         default={},

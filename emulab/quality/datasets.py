@@ -50,14 +50,20 @@ def open_dataset(
     format: str = "npz",
     model: str | Path | TensorSpec | None = None,
     encoding: Encoding | None = None,
+    front_end: str | None = None,
 ) -> NpzDataset | MlperfDataset | BearingSet:
     """Open an evaluation set.
 
     ``model`` (a .tflite file, or its input tensor) is the model the device runs: its input quantisation turns real
     values into the device's bytes and back. ``encoding`` says what an MLPerf folder holds where its name does not.
+    With ``front_end`` (envelope) the device is sent samples and makes the features itself: format bearing only.
     Raises InputError that names file and place.
     """
     spec = model if isinstance(model, TensorSpec) or model is None else model_io(Path(model))[0]
+    if front_end and format != "bearing":
+        raise InputError.at(
+            path, "format", f"front end {front_end} takes vibration: expected 'bearing', found {format!r}"
+        )
     if format == "npz":
         return NpzDataset(Path(path), spec)
     if format == "mlperf":
@@ -65,7 +71,7 @@ def open_dataset(
     if format == "bearing":
         from emulab.quality.recordings import recorded_set, simulated_bearings
 
-        return (simulated_bearings if Path(path).is_file() else recorded_set)(Path(path), spec)
+        return (simulated_bearings if Path(path).is_file() else recorded_set)(Path(path), spec, bool(front_end))
     raise InputError.at(path, "format", f"expected 'npz', 'mlperf' or 'bearing', found {format!r}")
 
 

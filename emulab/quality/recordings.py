@@ -8,14 +8,24 @@ Case Western Reserve University recordings are kept in for development; they do 
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
-from emulab.quality.bearing import BINS, CONDITIONS, SAMPLE_RATE_HZ, WINDOW, envelope_orders, simulated_signals
+from emulab.quality.bearing import (
+    BINS,
+    CONDITIONS,
+    SAMPLE_RATE_HZ,
+    SPEEDS_RPM,
+    WINDOW,
+    envelope_orders,
+    simulate,
+    simulated_signals,
+)
 from emulab.quality.samples import Sample, Task, TensorSpec
 
 if TYPE_CHECKING:
@@ -122,13 +132,15 @@ class BearingSet:
         y: NDArray[Any],
         draw: Callable[[], tuple[NDArray[Any], NDArray[Any]]],
         groups: Sequence[str],
+        on_device: bool = False,
     ) -> None:
         """*name* is said of the set, *stem* is what its samples' names begin with.
 
-        *draw* gives the signals, (n, WINDOW), and shaft speeds, (n,) rpm; it is called once they are asked for.
+        *draw* gives the signals, (n, WINDOW), and shaft speeds, (n,) rpm; it is called once they are asked for. With
+        *on_device* the device is sent those (:func:`sent`), and the features are the ones it makes, in integers.
         """
         self.name, self._stem, self._spec = name, stem, spec
-        self._x, self._y, self._draw, self._groups = x, y, draw, groups
+        self._given, self._y, self._draw, self._groups, self._on_device = x, y, draw, groups, on_device
         self._scale = spec.scale if spec is not None and spec.quantised else 1 / 64
         self.value_range = (-128 * self._scale, 127 * self._scale)
 
@@ -136,20 +148,35 @@ class BearingSet:
         return len(self._y)
 
     def __iter__(self) -> Iterator[Sample]:
-        for index, (x, y, group) in enumerate(zip(self._x, self._y, self._groups, strict=True)):
+        features = _device_features(*self._counts) if self._on_device else self._given
+        for index, (x, y, group) in enumerate(zip(features, self._y, self._groups, strict=True)):
             real, payload = self._input(x)
+            if self._on_device:
+                payload = sent(self._counts[0][index], int(self._counts[1][index]))
             yield Sample(f"{self._stem}-{index:04d}", int(y), real, payload, group=group)
 
     @cached_property
     def _drawn(self) -> tuple[NDArray[Any], NDArray[Any]]:
         return self._draw()
 
+    @cached_property
+    def _counts(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The signals as 16-bit samples, the largest of the set at full scale, and shaft speeds in 0.1 rpm."""
+        import numpy as np
+
+        signal, speed = self._drawn
+        top = max(float(np.abs(signal).max()), 1e-30)
+        return np.rint(signal * (32767 / top)).astype(np.int16), np.rint(speed * 10).astype(np.int64)
+
     def signals(self, indices: Sequence[int]) -> Sequence[NDArray[Any]]:
         """Acceleration, (WINDOW, 1) each."""
         return [self._drawn[0][i][:, None] for i in indices]
 
     def observe(self, index: int, sample: Sample, signal: NDArray[Any]) -> Sample:
-        """The sample of a disturbed signal, through the front end."""
+        """The sample of a disturbed signal, through the front end as it is defined, in floating point.
+
+        A device's integers differ from it by a step at most; in NumPy they would take four times as long.
+        """
         real, payload = self._input(envelope_orders(signal[:, 0], SAMPLE_RATE_HZ, float(self._drawn[1][index])))
         return replace(sample, real=real, payload=payload)
 
@@ -161,19 +188,47 @@ class BearingSet:
         return real, (real if self._spec is None else self._spec.quantise(real)).tobytes()
 
 
-def recorded_set(folder: Path, spec: TensorSpec | None = None) -> BearingSet:
+def sent(counts: NDArray[Any], speed: int) -> bytes:
+    """What a device with the front end takes: speed in 0.1 rpm, 32 bits, and samples of 16 bits, little-endian."""
+    return speed.to_bytes(4, "little") + counts.astype("<i2").tobytes()
+
+
+def sent_example(seed: int) -> bytes:
+    """One simulated window of a damaged outer race, as a device takes it."""
+    import numpy as np
+
+    signal = simulate("outer_race", np.random.default_rng(seed))
+    return sent(np.rint(signal * (32767 / np.abs(signal).max())), round(SPEEDS_RPM[1] * 10))
+
+
+_features: dict[str, NDArray[Any]] = {}
+
+
+def _device_features(counts: NDArray[Any], speed: NDArray[Any]) -> NDArray[Any]:
+    """:func:`emulab.quality.envelope.envelope_steps`, of the last few sets kept: every model of a scenario asks."""
+    from emulab.quality.envelope import envelope_steps
+
+    key = hashlib.sha256(counts.tobytes() + speed.tobytes()).hexdigest()
+    if key not in _features:
+        if len(_features) >= 4:
+            _features.pop(next(iter(_features)))
+        _features[key] = envelope_steps(counts, speed)
+    return _features[key]
+
+
+def recorded_set(folder: Path, spec: TensorSpec | None = None, on_device: bool = False) -> BearingSet:
     """What the shipped bearing models have not been trained on, of a folder of recordings."""
     _check(folder, spec)
     windows = read_recordings(folder, loads=(HELD_OUT_LOAD_HP,))
     kept = windows.held_out
     groups = [str(d) if d else "" for d in windows.diameter[kept]]
     drawn = windows.signal[kept], windows.speed_rpm[kept]
-    return BearingSet(
-        f"recordings ({folder.name})", folder.name, spec, windows.x[kept], windows.y[kept], lambda: drawn, groups
-    )
+    name = f"recordings ({folder.name})"
+    x, y = windows.x[kept], windows.y[kept]
+    return BearingSet(name, folder.name, spec, x, y, lambda: drawn, groups, on_device)
 
 
-def simulated_bearings(file: Path, spec: TensorSpec | None = None) -> BearingSet:
+def simulated_bearings(file: Path, spec: TensorSpec | None = None, on_device: bool = False) -> BearingSet:
     """Simulated windows of an .npz with ``x`` (n, BINS) int8, ``y`` and the ``seed`` they were drawn with.
 
     The signals are drawn again from the seed once they are asked for; InputError where they are not the file's.
@@ -196,13 +251,18 @@ def simulated_bearings(file: Path, spec: TensorSpec | None = None) -> BearingSet
     features = x.reshape(-1, BINS)
 
     def draw() -> tuple[NDArray[Any], NDArray[Any]]:
-        again, _, signal, speed = simulated_signals(len(y), seed)
+        again, _, signal, speed = _simulated(len(y), seed)
         # The last bit of a transform differs between processors, which can move a feature by one step.
         if int(np.abs(again.astype(int) - features).max()) > 1:
             raise InputError.at(file, "seed", f"{seed} does not draw the windows that the file holds")
         return signal, speed
 
-    return BearingSet(f"simulated signals ({file.name})", file.stem, spec, features, y, draw, [""] * len(y))
+    return BearingSet(f"simulated signals ({file.name})", file.stem, spec, features, y, draw, [""] * len(y), on_device)
+
+
+@lru_cache(maxsize=1)
+def _simulated(n: int, seed: int) -> tuple[NDArray[Any], ...]:
+    return simulated_signals(n, seed)
 
 
 def _check(place: Path, spec: TensorSpec | None) -> None:

@@ -12,7 +12,7 @@ TITLES: dict[str, str] = {
     "instructions": "instructions",
     "energy_per_inference_j": "energy / inference",
     "power_w": "power",
-    "front_end_s": "audio front end",
+    "front_end_s": "front end",
     "real_time_margin": "real-time margin",
     "mean_power_w": "mean power over the recording",
     "busy_share": "time awake",

@@ -60,6 +60,10 @@ class Inputs:
         if self.dataset is not None:
             sample = next(iter(self.dataset)).dut_sample()
             return [sample.data[: sample.size] if sample.size else sample.data]
+        if self.loaded.scenario.workload.front_end:
+            from emulab.quality.recordings import sent_example
+
+            return [sent_example(self.loaded.scenario.seed)]
         import random
 
         size = image_bytes if image_bytes is not None else self._input_bytes()
@@ -181,7 +185,7 @@ def load_inputs(loaded: LoadedScenario, model_optional: bool = False) -> Inputs:
 
             place = resolve(path, loaded.folder, f"{loaded.file}: workload.dataset")
             reference = _reference(loaded)
-            dataset = open_dataset(place, declared.format, reference or model)
+            dataset = open_dataset(place, declared.format, reference or model, front_end=workload.front_end)
             if reference is not None and model is not None:
                 from emulab.quality.datasets import Reencoded
 

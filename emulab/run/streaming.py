@@ -9,31 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.cache import fetch_or_build
-from emulab.errors import InputError, ToolError
+from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import Result, write_text
 from emulab.run.assets import find, resolve
+from emulab.run.front_end import front_end_time
+from emulab.run.listening import listen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from emulab.backends.base import Backend, Session
+    from emulab.backends.base import Backend
     from emulab.firmware.audio.stream import StreamOptions, StreamPlan
     from emulab.firmware.build import Firmware
     from emulab.model.platform import Platform
-    from emulab.model.scenario import LoadedScenario, Measure
+    from emulab.model.scenario import LoadedScenario
     from emulab.model.streaming import Recording, Stream
 
-FRONT_END_WINDOW = "front_end"
 PLOT_POINTS = 2000
-TRACE_BUCKETS = 4096
-SLICE_S = 0.25
 
 
 def stream_options(stream: Stream) -> StreamOptions:
@@ -42,15 +40,6 @@ def stream_options(stream: Stream) -> StreamOptions:
 
     found = stream.detection
     return StreamOptions(stream.front_end, found.output, found.threshold, found.average, found.refractory_s)
-
-
-def stream_measure(measure: Measure) -> Measure:
-    """*measure* with the front end's own window."""
-    from emulab.model.scenario import Window
-
-    begin, end = (f"marker:{FRONT_END_WINDOW}.{edge}" for edge in ("begin", "end"))
-    window = Window.model_validate({"name": FRONT_END_WINDOW, "from": begin, "to": end})
-    return measure.model_copy(update={"windows": [*measure.windows, window]})
 
 
 def step_inputs(loaded: LoadedScenario, firmware: Firmware | None) -> list[bytes]:
@@ -121,16 +110,9 @@ def _margin(result: Result, plan: StreamPlan) -> dict[str, Quantity]:
     """How much of a step's time the processing takes, and the front end's part of it."""
     metrics: dict[str, Quantity] = {}
     latency = result.metrics.get("latency_s")
-    hops = [w.stop_s - w.start_s for w in result.windows if w.name == FRONT_END_WINDOW and w.cycles]
-    if hops:
-        import statistics
-
-        metrics["front_end_s"] = Quantity(
-            value=statistics.median(hops) * plan.fresh_rows,
-            unit="s",
-            kind="modelled",
-            source=f"{plan.fresh_rows} hops of {plan.front_end.name} per step, median",
-        )
+    hop = front_end_time(result, plan.fresh_rows, f"{plan.fresh_rows} hops of {plan.front_end.name} per step, median")
+    if hop is not None:
+        metrics["front_end_s"] = hop
     if latency is not None and latency.value:
         metrics["real_time_margin"] = Quantity(
             value=plan.step_s / latency.value,
@@ -270,92 +252,6 @@ def _audio_defines(platform: Platform) -> dict[str, str]:
     from emulab.firmware.board import audio_defines, firmware_spec
 
     return audio_defines(firmware_spec(platform))
-
-
-def listen(
-    backend: Backend,
-    platform: Platform,
-    firmware: Firmware,
-    samples: NDArray[Any],
-    length_s: float,
-    limit_s: float = 600.0,
-) -> dict[str, Any]:
-    """Let the board listen to *samples* for *length_s* with its components on the ledger.
-
-    Charge in coulomb by component, the supply's current over time, scores, detections and steps missed. ToolError when
-    it takes longer than *limit_s* of wall time.
-    """
-    from emulab.backends.base import SessionOptions
-    from emulab.backends.unicorn.parts.microphone import Microphone
-    from emulab.dut import DutClient
-    from emulab.energy.cosim import FirmwareMeter
-    from emulab.energy.trace import BucketTrace
-
-    with backend.open(platform, firmware.image, SessionOptions(profile=False)) as session:
-        machine: Any = session.machine  # type: ignore[attr-defined]
-        lines = [p for p in machine.peripherals.values() if hasattr(p, "microphone")]
-        if not lines:
-            raise InputError(f"platform {platform.name!r}: the machine has no audio line for board.firmware.audio")
-        lines[0].microphone = Microphone(samples, 16_000)
-        trace = BucketTrace(length_s / TRACE_BUCKETS, 2 * TRACE_BUCKETS)
-        meter = FirmwareMeter(platform, machine, trace=trace)
-        client = DutClient(session.console, session.clock, limit_s=min(limit_s, 120.0))
-        client.sync()
-        client.command("start")
-        begin_s = session.clock.now_s()
-        before, asleep = meter.charges(begin_s), machine.idle_q8
-        _run(session, machine, begin_s + length_s, limit_s)
-        end_s = session.clock.now_s()
-        after, slept = meter.charges(end_s), machine.idle_q8 - asleep
-        busy = 1 - slept / 256 / machine.core_hz / (end_s - begin_s)
-        answer = client.command("stop")
-        supply_v = meter.ledger.network.supply_v
-    return {
-        "begin_s": begin_s,
-        "end_s": end_s,
-        "supply_v": supply_v,
-        "busy_share": busy,
-        "charge_c": {name: after[name] - before.get(name, 0.0) for name in after},
-        **_said(answer),
-        "trace": _csv(trace, begin_s, end_s),
-    }
-
-
-def _run(session: Session, machine: Any, until_s: float, limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while session.clock.now_s() < until_s:
-        if time.monotonic() > deadline:
-            raise ToolError(f"listening took longer than {limit_s:g} s; {session.describe_state()}")
-        machine.env.run(until=min(until_s, session.clock.now_s() + SLICE_S))
-
-
-def _said(answer: list[str]) -> dict[str, Any]:
-    """What the DUT told after ``stop``."""
-    from emulab.dut.client import DutError
-
-    counts = {}
-    for name in ("steps", "missed", "inferences", "detected"):
-        prefix = f"m-stream-{name}-"
-        value = next((line.removeprefix(prefix) for line in answer if line.startswith(prefix)), "")
-        if not value.isdigit():
-            raise DutError(f"DUT: 'stop' was not answered by {prefix}N; it said {answer[:6]}")
-        counts[name] = int(value)
-    try:
-        found = [int(line.removeprefix("m-detection-")) for line in answer if line.startswith("m-detection-")]
-        told = [line.removeprefix("m-scores-") for line in answer if line.startswith("m-scores-")]
-        scores = [int(byte, 16) for line in told for byte in line.split("-")]
-    except ValueError:
-        raise DutError("DUT: a score or detection that 'stop' told is not a number") from None
-    return {**counts, "detections": found, "scores": scores}
-
-
-def _csv(trace: Any, begin_s: float, end_s: float) -> str:
-    """The trace as CSV of ms and microampere, from the start of listening."""
-    lines = ["Timestamp(ms),Current(uA),Min(uA),Max(uA)"]
-    for at, mean, low, high in zip(*trace.arrays(), strict=True):
-        if begin_s <= at < end_s:
-            lines.append(f"{1e3 * (at - begin_s):.4f},{1e6 * mean:.3f},{1e6 * low:.3f},{1e6 * high:.3f}")
-    return "\n".join(lines) + "\n"
 
 
 def _device_metrics(

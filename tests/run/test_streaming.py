@@ -19,7 +19,8 @@ from emulab.model.scenario import load_scenario
 from emulab.quality.audio import extract
 from emulab.quality.streaming import synthetic_sound
 from emulab.run import assets
-from emulab.run.streaming import listen, stream_options, stream_plan
+from emulab.run.listening import listen
+from emulab.run.streaming import stream_options, stream_plan
 
 ONE = ["--platform", "nucleo-l4r5zi"]
 MODEL = "pymicro_wakeword/models/okay_nabu.tflite"

@@ -15,6 +15,10 @@
 #ifdef EMULAB_STREAM /* the host sends a step of samples */
 #include "stream.h"
 #define SENT_BYTES (2 * EMULAB_AUDIO_STEP)
+#elif defined(EMULAB_DUT_ENVELOPE) /* the host sends vibration */
+#include "emulab_frontend.h"
+#include "envelope.h"
+#define SENT_BYTES EMULAB_ENVELOPE_BYTES
 #elif defined(EMULAB_DUT_INPUT_FLOAT32)
 #define SENT_BYTES (4 * EMULAB_MODEL_INPUT_ELEMENTS)
 #elif defined(EMULAB_DUT_INPUT_UINT8)
@@ -41,10 +45,32 @@ static void prepare(void)
 static void prepare(void) {}
 #endif
 
+#ifdef EMULAB_DUT_ENVELOPE
+/* A function of its own, so that the markers stay in line with what they mark. */
+__attribute__((noinline)) static void front_end(void)
+{
+    int32_t steps[EMULAB_ENVELOPE_BINS];
+    EMULAB_WINDOW_BEGIN(front_end);
+    emulab_envelope(dut_input, steps);
+    emulab_model_input_t *to = emulab_model_input();
+    for (uint32_t i = 0; i < EMULAB_ENVELOPE_BINS; i++) {
+#if EMULAB_MODEL_INPUT_IS_FLOAT
+        to[i] = (float)steps[i] * EMULAB_ENVELOPE_SCALE;
+#else
+        int32_t value = steps[i] + EMULAB_MODEL_INPUT_ZERO_POINT;
+        to[i] = (emulab_model_input_t)(value < -128 ? -128 : value > 127 ? 127 : value);
+#endif
+    }
+    EMULAB_WINDOW_END(front_end);
+}
+#endif
+
 /* The model's input memory is reused during an inference, so it is filled before each. */
 static void run_once(void)
 {
-#if defined(EMULAB_STREAM)
+#if defined(EMULAB_DUT_ENVELOPE)
+    front_end();
+#elif defined(EMULAB_STREAM)
     stream_step((const int16_t *)(const void *)dut_input);
 #elif defined(EMULAB_DUT_INPUT_FLOAT32) && !EMULAB_MODEL_INPUT_IS_FLOAT
     memcpy(emulab_model_input(), quantised, sizeof quantised);

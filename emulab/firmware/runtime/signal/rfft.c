@@ -2,21 +2,28 @@
  * Fixed-point FFT of a real signal: a complex FFT of half the length, decimation in time, then split. Values are 32 bits,
  * products 64 (one SMULL or SMLAL on a Cortex-M4); every product is rounded once. */
 #include "emulab_signal.h"
+#if EMULAB_RFFT_MAX == 1024u
 #include "sine_table.h"
+#else
+#include "emulab_sine_table.h"
+#endif
 
-/* sin(2 pi j / 1024), Q31 */
+#define QUARTER (EMULAB_RFFT_MAX / 4)
+#define REST ((uint32_t)__builtin_clz(EMULAB_RFFT_MAX) + 1) /* bits of an angle below a step of the table */
+
+/* sin(2 pi j / EMULAB_RFFT_MAX), Q31 */
 static int32_t grid_sine(uint32_t j)
 {
-    uint32_t at = j & 255u;
-    int32_t value = j & 256u ? emulab_sine_table[256u - at] : emulab_sine_table[at];
-    return j & 512u ? -value : value;
+    uint32_t at = j & (QUARTER - 1);
+    int32_t value = j & QUARTER ? emulab_sine_table[QUARTER - at] : emulab_sine_table[at];
+    return j & 2 * QUARTER ? -value : value;
 }
 
 int32_t emulab_sin(uint32_t turns)
 {
-    uint32_t j = turns >> 22, rest = turns & 0x3FFFFFu;
+    uint32_t j = turns >> REST, rest = turns & ((1u << REST) - 1);
     int32_t from = grid_sine(j), to = grid_sine(j + 1);
-    return from + (int32_t)(((int64_t)(to - from) * rest) >> 22);
+    return from + (int32_t)(((int64_t)(to - from) * rest) >> REST);
 }
 
 int32_t emulab_log2(uint64_t value)
@@ -59,7 +66,7 @@ static void complex_fft(int32_t *z, uint32_t m)
     for (uint32_t half = 1; half < m; half *= 2) {
         uint32_t step = EMULAB_RFFT_MAX / (2 * half);
         for (uint32_t j = 0; j < half; j++) {
-            int32_t c = grid_sine(j * step + 256), s = grid_sine(j * step); /* times exp(-2 pi i j / (2 half)) */
+            int32_t c = grid_sine(j * step + QUARTER), s = grid_sine(j * step); /* times exp(-2 pi i j / (2 half)) */
             for (uint32_t i = j; i < m; i += 2 * half) {
                 int32_t *a = z + 2 * i, *b = a + 2 * half, re, im;
                 if (j == 0) {
@@ -75,6 +82,14 @@ static void complex_fft(int32_t *z, uint32_t m)
     }
 }
 
+int emulab_cfft(int32_t *z, uint32_t n)
+{
+    if (n < 4 || n > EMULAB_RFFT_MAX || n & (n - 1))
+        return -1;
+    complex_fft(z, n);
+    return 0;
+}
+
 int emulab_rfft(int32_t *x, uint32_t n)
 {
     if (n < 8 || n > EMULAB_RFFT_MAX || n & (n - 1))
@@ -87,7 +102,7 @@ int emulab_rfft(int32_t *x, uint32_t n)
         int32_t *a = x + 2 * k, *b = x + 2 * (m - k);
         int64_t even_re = (int64_t)a[0] + b[0], even_im = (int64_t)a[1] - b[1]; /* twice the spectrum of even samples */
         int64_t odd_re = (int64_t)a[1] + b[1], odd_im = (int64_t)b[0] - a[0];  /* and of odd ones */
-        int64_t c = grid_sine(k * step + 256), s = grid_sine(k * step);
+        int64_t c = grid_sine(k * step + QUARTER), s = grid_sine(k * step);
         int64_t re = (odd_re * c + odd_im * s + ROUND) >> 31, im = (odd_im * c - odd_re * s + ROUND) >> 31;
         a[0] = (int32_t)((even_re + re) >> 1), a[1] = (int32_t)((even_im + im) >> 1);
         b[0] = (int32_t)((even_re - re) >> 1), b[1] = (int32_t)((im - even_im) >> 1);
