@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, Source
-from emulab.quality.golden import HostModel, Kernels, load_host_model
+from emulab.quality.golden import HostModel, Kernels, LitertModel, load_host_model
 from emulab.quality.metrics import (
     ClassFigures,
     Interval,
@@ -175,8 +175,11 @@ def evaluate(
     Raises HostModelUnavailable where LiteRT is missing, InputError for a bad model, sample or limit.
     """
     if isinstance(model, str | Path):
-        source = f"{Path(model).name} on the host ({kernels} kernels)"
+        name = Path(model).name
         model = load_host_model(model, kernels)
+        if isinstance(model, LitertModel) and model.float_weights:
+            name += " (its int8 weights computed in float)"
+        source = f"{name} on the host ({kernels} kernels)"
     else:
         source = "host model"
     answers = []

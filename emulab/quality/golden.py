@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from emulab.backends.base import Availability
 from emulab.errors import InputError, ToolError
 from emulab.model.files import read_input
+from emulab.quality.hybrid import with_float_weights
 from emulab.quality.samples import TensorSpec, trees_io
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def host_model_available() -> Availability:
 class LitertModel:
     """A .tflite model in the LiteRT interpreter, one thread, so that results repeat bit for bit.
 
-    With ``keep_tensors`` intermediate tensors can be read with :meth:`tensor` after :meth:`run`.
+    ``float_weights`` counts the constants that were int8 in the file and are computed in float, as on a device
+    (:mod:`emulab.quality.hybrid`). With ``keep_tensors`` intermediate tensors can be read with :meth:`tensor` after :meth:`run`.
     """
 
     def __init__(self, path: Path, kernels: Kernels = "optimised", keep_tensors: bool = False) -> None:
@@ -80,6 +82,7 @@ class LitertModel:
         content = read_input(path, MAX_MODEL_BYTES, "a TensorFlow Lite model")
         if content[4:8] != b"TFL3":
             raise InputError.at(path, "", "not a TensorFlow Lite model (no TFL3 identifier)")
+        content, self.float_weights = with_float_weights(content)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that keeping tensors needs memory

@@ -51,7 +51,7 @@ def test_figures_follow_from_the_answers(har: Path) -> None:
     ("folder", "reference", "model", "value"),
     [
         ("kws01", "kws_ref_model", "kws_ref_model", 0.901),
-        ("kws01", "kws_ref_model", "kws_ref_model_float32", 0.905),
+        ("kws01", "kws_ref_model", "kws_ref_model_float32", 0.901),
         ("ic01", "pretrainedResnet_quant", "pretrainedResnet_quant", 0.865),
         ("ic01", "pretrainedResnet_quant", "pretrainedResnet", 0.855),
         ("ad01", "ad01_int8", "ad01_int8", 0.8175),
@@ -135,7 +135,7 @@ def test_bad_models_are_one_line(tmp_path: Path, har: Path) -> None:
         with pytest.raises(InputError, match=f"{name}.tflite") as caught:
             load_host_model(file)
         assert "\n" not in str(caught.value)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="no such file"):
         load_host_model(tmp_path / "absent.tflite")
     with pytest.raises(InputError, match="expected 1152 elements"):
         load_host_model(har / "har_int8.tflite").run(np.zeros(3, np.int8))

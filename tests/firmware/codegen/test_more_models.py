@@ -25,6 +25,22 @@ def test_float_models(mlperf_tiny: Path, tmp_path: Path, name: str) -> None:
         assert np.abs(y - wanted).max() <= 1e-4 * np.abs(wanted).max()
 
 
+def test_weights_alone_in_int8_are_computed_in_float(mlperf_tiny: Path, tmp_path: Path) -> None:
+    """The reference has no kernels for such layers, so it gets the model with those weights as floats."""
+    pytest.importorskip("ai_edge_litert", reason="the writer of models is missing: pip install ai-edge-litert")
+    from emulab.quality.hybrid import with_float_weights
+
+    model = mlperf_tiny / "models" / "kws_ref_model_float32.tflite"
+    as_float, count = with_float_weights(model.read_bytes())
+    assert count == 5
+    host = HostModel(model, KernelTarget.PORTABLE, tmp_path)
+    reference, rng = Reference(as_float, arena_bytes=2 << 20), np.random.default_rng(1)
+    for _ in range(10):
+        x = rng.normal(size=host.generated.input.shape).astype(np.float32) * 30
+        y, wanted = host(x)[0], reference(x)[0]
+        assert np.abs(y - wanted).max() <= 1e-4 * np.abs(wanted).max()
+
+
 def wake_words() -> list[Path]:
     spec = importlib.util.find_spec("pymicro_wakeword")
     if spec is None or not spec.submodule_search_locations:
