@@ -244,6 +244,10 @@ _OVERFLOW = re.compile(
 )
 
 
+_ROOM_BYTES = 1 << 20
+"""A compiler that has less to write to may end without a word."""
+
+
 def _fail(what: str, failure: _Failed, log: Path | None) -> ToolError:
     worst: dict[str, int] = {}
     for match in _OVERFLOW.finditer(failure.output):
@@ -253,6 +257,8 @@ def _fail(what: str, failure: _Failed, log: Path | None) -> ToolError:
         return LinkOverflow(list(worst.items()))
     where = ""
     if log is not None:
+        if not failure.output.strip() and shutil.disk_usage(log.parents[1]).free < _ROOM_BYTES:
+            return ToolError(f"{what}: the disk of {log.parents[1]} is full; free some space or set EMULAB_CACHE")
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(failure.output, encoding="utf-8")
         where = f"; full log: {log}"

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from emulab.errors import InputError, ToolError
 
@@ -32,7 +34,8 @@ class Journal:
         fresh = not path.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[str] = path.open("a", encoding="utf-8")
+            # Without a buffer: what a full disk did not take is not tried again on closing.
+            self._file = path.open("ab", buffering=0)
         except OSError as error:
             raise ToolError(f"{path}: cannot be written: {error.strerror}; choose another --output") from None
         if fresh:
@@ -59,13 +62,10 @@ class Journal:
             file.truncate(good)
 
     def _line(self, value: dict[str, Any]) -> None:
-        try:
-            self._file.write(json.dumps(value, default=str) + "\n")
-            self._file.flush()
-        except OSError as error:
-            raise ToolError(
-                f"{self.path}: cannot be written: {error.strerror}; free some room, then --resume"
-            ) from None
+        data = memoryview((json.dumps(value, default=str) + "\n").encode())
+        with self._told():
+            while data:
+                data = data[self._file.write(data) :]
 
     def add(self, key: str, row: dict[str, Any]) -> None:
         """Record one finished variant."""
@@ -75,9 +75,20 @@ class Journal:
 
     def sync(self) -> None:
         """Make what was written durable."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._told():
+            os.fsync(self._file.fileno())
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ToolError(
+                f"{self.path}: cannot be written: {error.strerror}; free some room, then --resume"
+            ) from None
 
     def close(self) -> None:
-        self.sync()
-        self._file.close()
+        try:
+            self.sync()
+        finally:
+            self._file.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,22 @@ def test_journal_survives_a_torn_line(tmp_path: Path) -> None:
 
 def test_variant_key_ignores_order() -> None:
     assert variant_key({"a": 1, "b": 2}) == variant_key({"b": 2, "a": 1}) != variant_key({"a": 1, "b": 3})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files")
+def test_a_full_disk_is_one_line_and_what_was_finished_stays(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    code = (
+        "import resource, sys; from pathlib import Path; from emulab.errors import ToolError;"
+        "from emulab.sweep.journal import Journal; resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500));"
+        "journal = Journal(Path(sys.argv[1]), 'id', resume=False)\n"
+        "try:\n  for i in range(100): journal.add(f'k{i}', {'x': i})\n"
+        "except ToolError as error: print(error)\n"
+        "journal.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{file}: cannot be written: File too large; free some room, then --resume\n"
+    again = Journal(file, "id", resume=True)
+    assert 5 < len(again.rows) < 100 and list(again.rows) == [f"k{i}" for i in range(len(again.rows))]
+    again.close()
