@@ -25,7 +25,7 @@ def markdown(record: RunRecord) -> str:
     lines.append("| status | " + " | ".join(r.status for r in record.results) + " |")
     for metric in ordered({m for r in record.results for m in r.metrics}):
         cells = [show(metric, r.metrics[metric]) if metric in r.metrics else "" for r in record.results]
-        lines.append(f"| {title(metric)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {escape(title(metric))} | " + " | ".join(cells) + " |")
     told = [memory.fits(result) for result in record.results]
     if any(told):
         lines.append("| fits | " + " | ".join(told) + " |")
@@ -56,7 +56,7 @@ def _expectation(record: RunRecord, item: ExpectationResult) -> str:
     mark = {"passed": "✅ holds", "failed": "❌ broken", "unavailable": "⚠️ unknown"}[item.status]
     cells = [
         mark,
-        item.metric,
+        escape(item.metric),
         escape(item.target),
         expectation_value(record, item),
         escape(item.bound),

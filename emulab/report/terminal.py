@@ -28,7 +28,7 @@ def print_record(record: RunRecord, console: Console) -> None:
         variant = f"[bold]{escape(result.variant)}[/]\n" if result.variant else ""
         fidelity = "" if result.fidelity == "board" else " (core)"
         table.add_column(
-            f"{escape(result.platform)}\n{result.backend}{fidelity}\n{variant}[{style}]{result.status}[/]",
+            f"{escape(result.platform)}\n{escape(result.backend)}{fidelity}\n{variant}[{style}]{result.status}[/]",
             justify="right",
         )
     metrics = {metric for result in record.results for metric in result.metrics}
@@ -42,7 +42,7 @@ def print_record(record: RunRecord, console: Console) -> None:
                 cells.append("[yellow]unavailable[/]")
             else:
                 cells.append(f"{show(metric, quantity)} [dim]{quantity.kind}[/]")
-        table.add_row(title(metric), *cells)
+        table.add_row(escape(title(metric)), *cells)
     told = [memory.fits(result) for result in record.results]
     if any(told):
         table.add_row("fits", *(f"[red]{text}[/]" if text.startswith("no") else text for text in told))
@@ -107,5 +107,5 @@ def print_expectations(record: RunRecord, console: Console) -> None:
         value = "" if item.value is None else f" is {expectation_value(record, item)}"
         message = f" ({escape(item.message)})" if item.message else ""
         console.print(
-            f"{marks[item.status]} {escape(item.target)} {item.metric}{value}, asked: {escape(item.bound)}{message}"
+            f"{marks[item.status]} {escape(item.target)} {escape(item.metric)}{value}, asked: {escape(item.bound)}{message}"
         )

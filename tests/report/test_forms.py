@@ -87,6 +87,19 @@ def test_markdown_escapes_and_puts_broken_first(record: RunRecord) -> None:
     assert all("\n" not in line for line in markdown.workflow_commands(record))
 
 
+def test_names_of_metrics_are_text_too(record: RunRecord, tmp_path: Path) -> None:
+    """A scenario may ask for a metric of any name, and a plug-in may give one."""
+    evil = "<script>alert(1)</script>[red]"
+    asked = record.expectations[0].model_copy(update={"metric": evil})
+    result = record.results[0].model_copy(update={"metrics": {evil: Quantity(value=1.0)}})
+    named = record.model_copy(update={"expectations": [asked], "results": [result]})
+    assert "<script>" not in markdown.markdown(named)
+    assert "<script>alert(1)" not in html.write_html(named, tmp_path).read_text()
+    screen = Console(width=200, record=True, file=io.StringIO())
+    terminal.print_record(named, screen)
+    assert screen.export_text().count(evil) == 2
+
+
 def test_markdown_fits_a_comment(record: RunRecord) -> None:
     many = record.model_copy(update={"expectations": record.expectations * 2000})
     assert len(markdown.markdown(many)) <= markdown.LIMIT
