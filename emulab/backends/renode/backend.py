@@ -62,7 +62,6 @@ class RenodeBackend:
 
 def open_session(platform: Platform, image: Image, options: SessionOptions, command: list[str]) -> RenodeSession:
     """Start Renode by *command*, make the machine, connect its console."""
-    from emulab.backends.renode.metrics import sleep_hook
     from emulab.backends.renode.mix import counter_names, install_commands, price_image
     from emulab.backends.renode.monitor_commands import SCRIPT
     from emulab.backends.renode.process import RenodeProcess
@@ -84,9 +83,10 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
         file = process.folder / "platform.repl"
         file.write_text(description, encoding="utf-8")
         place = repl.quote(file) if description else f"@{mapping.machine if mapping else ''}"
+        mips = repl.performance_mips(platform.board.clock_hz / mix.mean)
         riscv = platform_arch(platform) == "riscv"
         entry = image.entry if riscv else None
-        lines = repl.commands(image.path.resolve(), place, entry, platform.board.clock_hz / mix.mean)
+        lines = repl.commands(image.path.resolve(), place, entry, mips)
         keep = options.extra.get("keep_resc")
         if keep:
             folder = options.output or Path.cwd()
@@ -96,7 +96,8 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
             process.monitor.execute(line, 60.0)
         notes = [
             "windows on console lines end at the end of the line; instructions are exact there",
-            "cycles: executed instructions times the mean cost of the image's code, branches taken assumed 70 %",
+            "cycles: executed instructions times the mean cost of the image's code, branches taken assumed 70 %; "
+            "wait states and caches of memories cost nothing",
         ]
         counters = counter_names("riscv" if riscv else "arm")
         for line in install_commands("riscv" if riscv else "arm"):
@@ -110,16 +111,11 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
         ours.write_text(SCRIPT, encoding="ascii")
         process.monitor.execute(f"include {repl.quote(ours)}", 60.0)
         process.monitor.execute(f'emulab_attach "{uart}" "{" ".join(counters)}"')
-        sleeps = process.folder / "sleep.txt"
-        try:
-            process.monitor.execute(f'sysbus.cpu AddHookAtWfiStateChange "{sleep_hook(sleeps)}"')
-        except ToolError as error:
-            notes.append(f"no time asleep: {error}")
         metrics = process.folder / "metrics.bin" if options.extra.get("renode_metrics") else None
         if metrics is not None:
             process.monitor.execute(f"machine EnableProfiler {repl.quote(metrics)}")
-        session = RenodeSession(process, image, tracker, mix, platform.board.clock_hz, counters, notes)
-        session.sleeps, session.metrics = sleeps, metrics
+        session = RenodeSession(process, image, tracker, mix, platform.board.clock_hz, mips, counters, notes)
+        session.metrics = metrics
         return session
     except BaseException:
         process.close()

@@ -1,4 +1,4 @@
-"""What Renode writes to files while it runs: when the core slept, and the accesses its profiler saw."""
+"""The accesses that Renode's profiler saw, from the file it writes."""
 
 from __future__ import annotations
 
@@ -16,35 +16,6 @@ _INSTRUCTIONS, _MEMORY, _PERIPHERALS, _EXCEPTION = range(4)
 _WRITES = (1, 3)  # MemoryIOWrite, MemoryWrite
 MEMORY = "memory"
 """Region of every access that is not one to a peripheral: Renode does not say to which memory."""
-
-
-def sleep_hook(file: Path) -> str:
-    """Python for ``AddHookAtWfiStateChange``: a line per change, with the virtual time in seconds."""
-    path = file.as_posix()
-    when = "machine.ElapsedVirtualTime.TimeElapsed.TotalSeconds"
-    write = f"f.write(('1 ' if isInWfi else '0 ') + str({when}) + chr(10))"
-    return f"f = open('{path}', 'a'); {write}; f.close()"
-
-
-def slept_s(file: Path) -> float:
-    """Time asleep so far by what the hook wrote; a sleep under way does not count yet. 0 where it wrote nothing."""
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return 0.0
-    total, since = 0.0, None
-    for line in lines:
-        state, _, time_text = line.partition(" ")
-        try:
-            time_s = float(time_text)
-        except ValueError:
-            continue
-        if state == "1":
-            since = time_s if since is None else since
-        elif since is not None:
-            total += max(0.0, time_s - since)
-            since = None
-    return total
 
 
 @dataclass(frozen=True, slots=True)

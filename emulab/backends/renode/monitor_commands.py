@@ -7,7 +7,8 @@ So the console is read and written where the machine stands still, and only hook
 - ``emulab_attach "UART" "COUNTERS"``: keep what the UART sends; pause at the end of every line.
 - ``emulab_put "HEX"``: bytes into the UART's receiver.
 - ``emulab_run LIMIT_MS``: run until something pauses, at most so long; then as ``emulab_state``.
-- ``emulab_state``: ``@ RUNS PC INSTRUCTIONS COUNTERS HEX``: whether it runs, opcode counters, what the UART sent since.
+- ``emulab_state``: ``@ RUNS PC INSTRUCTIONS ELAPSED_NS COUNTERS HEX``: whether it runs, virtual time, opcode counters,
+  what the UART sent since.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def mc_emulab_attach(uart_name, counters):
             machine.PauseAndRequestEmulationPause(True)
     uart = machine[str(uart_name)]
     uart.CharReceived += seen
-    emulab_parts['uart'], emulab_parts['cpu'] = uart, machine['sysbus.cpu']
+    emulab_parts['uart'], emulab_parts['cpu'], emulab_parts['machine'] = uart, machine['sysbus.cpu'], machine
     emulab_parts['said'], emulab_parts['counters'] = said, str(counters).split()
     emulab_parts['runs'] = False # a pause nobody was told of is not passed over
 
@@ -44,8 +45,9 @@ def mc_emulab_state():
         emulab_parts['runs'] = False
     text = ''.join(['%02x' % said.Dequeue() for _ in range(said.Count)])
     counters = ','.join([str(cpu.GetOpcodeCounter(name)) for name in emulab_parts['counters']])
-    counts = (runs, cpu.PC.RawValue, cpu.ExecutedInstructions, counters or '-', text or '-')
-    print('@ %d %d %d %s %s' % counts)
+    elapsed = emulab_parts['machine'].ElapsedVirtualTime.TimeElapsed
+    counts = (runs, cpu.PC.RawValue, cpu.ExecutedInstructions, elapsed.TotalNanoseconds)
+    print('@ %d %d %d %d' % counts + ' %s %s' % (counters or '-', text or '-'))
 
 def mc_emulab_run(limit_ms):
     emulation = EmulationManager.Instance.CurrentEmulation

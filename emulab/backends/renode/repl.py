@@ -30,7 +30,11 @@ _UARTS_WITHOUT_SIZE = ("stm32-usart-v1",)
 """Models that do not say how large they are: a bare address is refused ("Error E21: ... registration point")."""
 # What a UART model calls its interrupt where not IRQ, and the arguments its constructor needs (Renode 1.16 sources).
 _UART_INTERRUPT = {"cmsdk-uart": "RxInterrupt", "opentitan-uart": "RxWatermarkIRQ"}
-_GPIO = {"stm32-gpio": "GPIOPort.STM32_GPIOPort", "sifive-gpio": "GPIOPort.SiFive_GPIO"}
+_MODELS = {
+    "stm32-gpio": "GPIOPort.STM32_GPIOPort",
+    "sifive-gpio": "GPIOPort.SiFive_GPIO",
+    "nrf-clock": "Miscellaneous.NRF_CLOCK",
+}
 
 
 def _interrupt(peripheral: Peripheral, controller: str) -> str:
@@ -111,8 +115,8 @@ def peripheral_text(platform: Platform) -> str:
             if p.type == "nrf-uarte":
                 text += "    easyDMA: true\n"
             text += _interrupt(p, controller) + "\n"
-        elif p.type in _GPIO:
-            text += f"{name}: {_GPIO[p.type]} @ sysbus <0x{p.base:08X}, +0x{p.size_bytes:X}>\n\n"
+        elif p.type in _MODELS:
+            text += f"{name}: {_MODELS[p.type]} @ sysbus <0x{p.base:08X}, +0x{p.size_bytes:X}>\n\n"
         elif p.type == "registers" and p.parameters.get("registers"):
             script = register_script(p.parameters["registers"])
             text += f"{name}: Python.PythonPeripheral @ sysbus 0x{p.base:08X}\n    size: 0x{p.size_bytes:X}\n"
@@ -184,17 +188,19 @@ def quote(path: Path) -> str:
     return "@" + text.replace("\\", "/").replace(" ", "\\ ")
 
 
-def commands(image: Path, repl: str, entry: int | None, instructions_per_s: float) -> list[str]:
-    """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription.
+def performance_mips(instructions_per_s: float) -> int:
+    """Renode's time is instructions at a fixed rate: the core's clock over the mean cost of an instruction of the image
+    makes it agree with modelled time."""
+    return max(1, round(instructions_per_s / 1e6))
 
-    Renode's time is instructions at a fixed rate: *instructions_per_s*, the core's clock over the mean cost of an
-    instruction of this image, makes it agree with modelled time.
-    """
+
+def commands(image: Path, repl: str, entry: int | None, mips: int) -> list[str]:
+    """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription."""
     found = [
         'mach create "emulab"',
         f"machine LoadPlatformDescription {repl}",
         f"sysbus LoadELF {quote(image)}",
-        f"sysbus.cpu PerformanceInMips {max(1, round(instructions_per_s / 1e6))}",
+        f"sysbus.cpu PerformanceInMips {mips}",
         "emulation SetGlobalAdvanceImmediately true",
         'emulation SetGlobalQuantum "0.001"',
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.backends.emulator import EmulatorSession
-from emulab.backends.renode.metrics import Metrics, slept_s
+from emulab.backends.renode.metrics import Metrics
 from emulab.backends.renode.mix import Mix
 from emulab.backends.renode.monitor import MonitorTimeout
 from emulab.backends.renode.process import RenodeProcess
@@ -28,6 +28,8 @@ _STEP_S = 1.0
 """How long the Monitor waits for a pause before it is asked again, so that crashes are noticed."""
 _ANSWER_LIMIT_S = 30.0
 _PUT_BYTES = 256
+_RESOLUTION_NS = 2000
+"""Renode's time passes in whole microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class State:
     runs: bool
     pc: int
     instructions: int
+    elapsed_ns: int
     counters: tuple[int, ...]
     said: bytes
 
@@ -45,11 +48,12 @@ class State:
         """ToolError where *text* is none."""
         words = text.split()
         try:
-            mark, runs, pc, instructions, counters, said = words
+            mark, runs, pc, instructions, elapsed_ns, counters, said = words
             if mark != "@":
                 raise ValueError(mark)
             counts = () if counters == "-" else tuple(map(int, counters.split(",")))
-            return cls(runs == "1", int(pc), int(instructions), counts, b"" if said == "-" else bytes.fromhex(said))
+            numbers = int(pc), int(instructions), int(elapsed_ns)
+            return cls(runs == "1", *numbers, counts, b"" if said == "-" else bytes.fromhex(said))
         except ValueError:
             raise ToolError(f"Renode told no state but {text[:120]!r}") from None
 
@@ -61,6 +65,11 @@ class Instant:
     instructions: int
     classes: tuple[tuple[str, int], ...]
     cycles: int
+    """of executed instructions"""
+    asleep_ns: int = 0
+
+    def time_s(self, clock_hz: float) -> float:
+        return self.cycles / clock_hz + self.asleep_ns * 1e-9
 
 
 class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
@@ -73,24 +82,23 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         tracker: WindowTracker[Instant],
         mix: Mix,
         clock_hz: float,
+        mips: int,
         counters: list[str],
         notes: list[str],
     ) -> None:
         super().__init__(process, image, tracker, notes)
-        self._counters, self._mix, self._clock_hz = counters, mix, clock_hz
+        self._counters, self._mix, self._clock_hz, self._mips = counters, mix, clock_hz, mips
         self._received = bytearray()
         self._now = Instant(0, (), 0)
         self._hooked: set[int] = set()
-        self.sleeps: Path | None = None
-        """what the WFI hook writes"""
         self.metrics: Path | None = None
         """what Renode's profiler writes"""
         self._set_hooks()
 
     def details(self) -> dict[str, Any]:
         found: dict[str, Any] = {"instructions": self._now.instructions, "opcode_classes": dict(self._now.classes)}
-        if self.sleeps is not None and (idle_s := slept_s(self.sleeps)):
-            found["idle_s"] = idle_s
+        if self._now.asleep_ns:
+            found["idle_s"] = self._now.asleep_ns * 1e-9
         if self.metrics is not None and self.metrics.is_file():
             counts = Metrics(self.metrics).counts()
             found["accesses"] = {name: {"reads": c.reads, "writes": c.writes} for name, c in counts.items()}
@@ -136,15 +144,19 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         for name, count in zip(self._counters, state.counters, strict=False):
             kind = name.rpartition("_")[0]
             classes[kind] = classes.get(kind, 0) + count
-        self._now = Instant(
-            state.instructions, tuple(sorted(classes.items())), self._mix.cycles(state.instructions, classes)
-        )
+        cycles = self._mix.cycles(state.instructions, classes)
+        self._now = Instant(state.instructions, tuple(sorted(classes.items())), cycles, self._asleep_ns(state))
         if self._tracker.addresses:
             self._at_hook(state.pc & ~1)
         self._take_lines()
 
+    def _asleep_ns(self, state: State) -> int:
+        """Renode's time less the instructions executed. Its hook on WFI tells of a sleep when the quantum ends: too late."""
+        asleep_ns = state.elapsed_ns - state.instructions * 1000 // self._mips
+        return asleep_ns if asleep_ns > self._now.asleep_ns + _RESOLUTION_NS else self._now.asleep_ns
+
     def _take_lines(self) -> None:
-        at_s = self._now.cycles / self._clock_hz
+        at_s = self._now.time_s(self._clock_hz)
         while (end := self._received.find(b"\n")) >= 0:
             line = bytes(self._received[: end + 1])
             del self._received[: end + 1]
@@ -176,8 +188,13 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         self._tracker.search()
         found = []
         for window, index, start, stop in self._tracker.completed():
-            profile = Profile(instructions=stop.instructions - start.instructions, cycles=stop.cycles - start.cycles)
-            begin_s, end_s = start.cycles / self._clock_hz, stop.cycles / self._clock_hz
+            idle_cycles = round((stop.asleep_ns - start.asleep_ns) * 1e-9 * self._clock_hz)
+            profile = Profile(
+                instructions=stop.instructions - start.instructions,
+                cycles=stop.cycles - start.cycles + idle_cycles,
+                idle_cycles=idle_cycles,
+            )
+            begin_s, end_s = start.time_s(self._clock_hz), stop.time_s(self._clock_hz)
             found.append(WindowProfile(window.name, index, begin_s, end_s, window.inferences, profile))
         return found
 

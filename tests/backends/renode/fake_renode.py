@@ -39,6 +39,7 @@ class Machine:
         self.name = "monitor"
         self.ours: set[str] = set()
         self.counters = 0
+        self.mips = 100
         self.pending = [b"m-timestamp-mode-performance\r\n", b"m-lap-us-1\r\n", b"m-init-done\r\n", b"m-ready\r\n"]
         self.line = b""
         self.said = b""
@@ -87,7 +88,8 @@ class Machine:
         said, self.said = self.said, b""
         counters = ",".join("0" * self.counters) or "-"
         pc, instructions = 0x080000C0, self.instructions
-        return f"@ {int(self.runs)} {pc} {instructions} {counters} {said.hex() or '-'}\r\n\r".encode()
+        elapsed_ns = instructions * 1000 // self.mips + 4_000_000 * (instructions > 0)
+        return f"@ {int(self.runs)} {pc} {instructions} {elapsed_ns} {counters} {said.hex() or '-'}\r\n\r".encode()
 
 
 def send(connection: socket.socket, data: bytes) -> None:
@@ -118,13 +120,11 @@ def answer(machine: Machine, command: str) -> bytes | None:
         return own(machine, *command.replace('"', "").split())
     if command == "sysbus.cpu PC":
         return b"0x%x\r\r\n" % 0x080000C0
-    if match := re.match(r"sysbus.cpu AddHookAtWfiStateChange \"f = open\('(.+?)', 'a'\)", command):
-        with open(match[1], "a", encoding="ascii") as file:
-            file.write("1 0.001\n0 0.003\n1 0.005\n0 0.007\n1 0.009\n")
-        return b""
     if match := re.match(r"machine EnableProfiler @(.+)", command):
         write_metrics(match[1])
         return b""
+    if match := re.fullmatch(r"sysbus.cpu PerformanceInMips (\d+)", command):
+        machine.mips = int(match[1])
     if any(re.fullmatch(known, command) for known in KNOWN):
         return b""
     if match := re.match(r"(sysbus\.cpu|machine|emulation|sysbus) (\w+)", command):

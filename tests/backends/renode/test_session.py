@@ -258,6 +258,7 @@ MODELS: dict[str, set[str]] = {
     "UART.CMSDK_APB_UART": {"RxInterrupt"},
     "GPIOPort.STM32_GPIOPort": set(),
     "GPIOPort.SiFive_GPIO": set(),
+    "Miscellaneous.NRF_CLOCK": set(),
     "Python.PythonPeripheral": {"size", "initable", "script"},
 }
 
