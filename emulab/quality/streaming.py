@@ -123,6 +123,8 @@ class Verdict:
     hits: tuple[float, ...]
     misses: tuple[float, ...]
     false_accepts: tuple[float, ...]
+    delays: tuple[float, ...] = ()
+    """Of every hit, from the word's end to its first detection; below zero where the word was not over yet."""
 
 
 def judge(detected_s: list[float], wake_words: list[tuple[float, float]], late_s: float) -> Verdict:
@@ -134,12 +136,14 @@ def judge(detected_s: list[float], wake_words: list[tuple[float, float]], late_s
     left = sorted(detected_s)
     hits: list[float] = []
     misses: list[float] = []
+    delays: list[float] = []
     for start, stop in wake_words:
         own = [t for t in left if start <= t <= stop + late_s]
         (hits if own else misses).append(start)
+        delays += [own[0] - stop] if own else []
         left = [t for t in left if t not in own]
     false: list[float] = []
     for t in left:
         if not false or t > false[-1] + DEBOUNCE_S:
             false.append(t)
-    return Verdict(tuple(hits), tuple(misses), tuple(false))
+    return Verdict(tuple(hits), tuple(misses), tuple(false), tuple(delays))

@@ -19,6 +19,7 @@ TITLES: dict[str, str] = {
     "missed_steps": "steps missed",
     "false_reject_rate": "wake words missed",
     "false_accepts_per_s": "false accepts",
+    "detection_delay_s": "detected after the word's end",
     "flash_bytes": "flash",
     "flash_deflated_bytes": "flash, deflated",
     "ram_bytes": "RAM",

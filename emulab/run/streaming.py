@@ -183,6 +183,7 @@ def _host(
             score_step_s=every * plan.step_s,
             detections_s=times,
             hits=len(verdict.hits),
+            delays_s=list(verdict.delays),
             misses_s=list(verdict.misses),
             false_accepts_s=list(verdict.false_accepts),
         )
@@ -190,19 +191,30 @@ def _host(
 
 
 def _accuracy(told: list[dict[str, Any]], reason: str, stream: Stream) -> dict[str, Quantity]:
+    import statistics
+
     words = sum(len(one["wake_words_s"]) for one in told)
     missing = next((one["reason"] for one in told if "reason" in one), "") or reason
-    if not missing and not words:
-        missing = "the recordings hold no wake word"
     if missing:
         return {name: unavailable("1", missing) for name in ("false_reject_rate", "false_accepts_per_s")}
     length_s = sum(one["length_s"] for one in told)
     misses, false = (sum(len(one[key]) for one in told) for key in ("misses_s", "false_accepts_s"))
     source = f"host model behind the device's front end, {words} wake words in {length_s:.0f} s"
-    return {
-        "false_reject_rate": Quantity(value=misses / words, kind="emulated", source=source),
+    metrics = {
+        "false_reject_rate": unavailable("1", "the recordings hold no wake word"),
         "false_accepts_per_s": Quantity(value=false / length_s, unit="1/s", kind="emulated", source=source),
     }
+    if words:
+        metrics["false_reject_rate"] = Quantity(value=misses / words, kind="emulated", source=source)
+    delays = [delay for one in told for delay in one["delays_s"]]
+    if delays:
+        metrics["detection_delay_s"] = Quantity(
+            value=statistics.median(delays),
+            unit="s",
+            kind="emulated",
+            source=f"from the end of a wake word to its detection, median of {len(delays)}; below zero: before its end",
+        )
+    return metrics
 
 
 # -- the device ---------------------------------------------------------------------------------------------

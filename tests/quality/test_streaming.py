@@ -95,6 +95,7 @@ def test_verdict_counts_as_the_runner_does() -> None:
     words = [(1.0, 1.6), (4.0, 4.7), (7.0, 7.4)]
     verdict = judge([0.5, 1.2, 1.9, 3.0, 4.1, 9.5, 12.0, 12.9, 14.0], words, late_s=2.0)
     assert verdict.hits == (1.0, 4.0)
+    assert verdict.delays == pytest.approx((-0.4, -0.6))  # both before their end
     assert verdict.misses == (7.0,)
     assert verdict.false_accepts == (0.5, 9.5, 12.0, 14.0)  # 3.0 is late but the first word's; 12.9 is 12.0 again
 
