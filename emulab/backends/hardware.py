@@ -22,6 +22,7 @@ from emulab.lab.capture import Capture
 from emulab.lab.consoles import LabConsole, open_console
 from emulab.lab.flash import FlashJob, flash_with_retries, open_loader
 from emulab.lab.power import MonitorOptions, PowerMonitor, open_monitor
+from emulab.lab.spec import split_spec
 
 if TYPE_CHECKING:
     from emulab.firmware.image import Image
@@ -209,22 +210,9 @@ def statistics_of(capture: Capture) -> dict[str, float | int | None]:
     return {key: value if math.isfinite(value) else None for key, value in found.items()}
 
 
-def split_spec(spec: str) -> tuple[str, str, dict[str, str]]:
-    """``NAME:ADDRESS,key=value`` -> (name, address, options)."""
-    head, *rest = spec.split(",")
-    options = {}
-    for item in rest:
-        key, separator, value = item.partition("=")
-        if not separator:
-            raise InputError(f"--power {spec}: {item!r} is no key=value")
-        options[key] = value
-    name, _, address = head.partition(":")
-    return name, address, options
-
-
 def monitor_options(spec: str, platform: Platform, clock: WallClock) -> tuple[str, MonitorOptions]:
     """Name and options of ``--power``; the supply is the platform's unless ``voltage_v=`` says otherwise."""
-    name, address, options = split_spec(spec)
+    name, address, options = split_spec(spec, f"--power {spec}")
     supply = platform.power.supply_v.value if platform.power is not None else 0.0
     try:
         voltage = float(options.pop("voltage_v", supply))
@@ -320,7 +308,7 @@ def flash_image(platform: Platform, image: Image, spec: str, retries: int = 0) -
     """
     if retries < 0:
         raise InputError(f"--flash-retries {retries}: expected 0 or more")
-    name, probe, _ = split_spec(spec)
+    name, probe, _ = split_spec(spec, f"--flash {spec}")
     loader = open_loader(name)
     image.check_fits(platform)
     mapping = platform.backends.get("hardware")

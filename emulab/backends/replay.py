@@ -1,6 +1,6 @@
 """Backend ``replay``: a recorded physical session answers as the board did.
 
-``--backend replay:PATH[,inferences=N][,voltage_v=V]``. PATH is a trace of a power monitor with its windows, the MLPerf
+``--backend replay:PATH[,inferences=N][,voltage_v=V][,incomplete=take]``. PATH is a trace of a power monitor with its windows, the MLPerf
 runner's results, or a folder that ``--record`` wrote. Windows are played in their order and start again after the last;
 their length is what was recorded, whatever the client asks for (``m-infer-start-N`` says it).
 """
@@ -218,10 +218,10 @@ def _with_edges(session: RecordedSession, printed: list[_Infer]) -> list[_Infer]
 
 
 class ReplayPowerMeter:
-    """Gives the recorded trace, whole; starting and stopping changes nothing."""
+    """Gives the recorded trace; starting and stopping changes nothing. *trouble*: why the trace is not to be taken."""
 
-    def __init__(self, trace: CurrentTrace) -> None:
-        self._trace = trace
+    def __init__(self, trace: CurrentTrace, trouble: str = "") -> None:
+        self._trace, self._trouble = trace, trouble
 
     def start(self) -> None:
         """The recording runs already."""
@@ -230,6 +230,9 @@ class ReplayPowerMeter:
         """The recording is over already."""
 
     def capture(self) -> CurrentTrace:
+        """The trace. ToolError when its capture was not whole: that was no measurement, and replay makes it none."""
+        if self._trouble:
+            raise ToolError(f"replay: {self._trouble}")
         return self._trace
 
 
@@ -238,7 +241,7 @@ class ReplaySession:
 
     profiler = None
 
-    def __init__(self, recorded: RecordedSession, supply_v: float = 0.0) -> None:
+    def __init__(self, recorded: RecordedSession, supply_v: float = 0.0, take_incomplete: bool = False) -> None:
         self.recorded = recorded
         self.clock = ReplayClock()
         self.console = ReplayConsole(recorded, self.clock)
@@ -265,7 +268,10 @@ class ReplaySession:
                 lost_samples=capture.lost_samples,
                 source=capture.source or recorded.source,
             )
-            self.power_meter = ReplayPowerMeter(trace)
+            trouble = ""
+            if capture.incomplete and not take_incomplete:
+                trouble = f"capture incomplete: {capture.incomplete}; PATH,incomplete=take takes it as it is"
+            self.power_meter = ReplayPowerMeter(trace, trouble)
 
     def gpio_edges(self, pin: str) -> list[GpioEdge]:
         """Edges of the windows played so far; a recording has one pin, whatever it is called."""
@@ -338,10 +344,12 @@ class ReplayBackend:
         path, given = split_argument(options.argument)
         if not path:
             raise InputError("backend replay: name the recording, e.g. --backend replay:run/recording")
-        known = {"inferences", "voltage_v", "results", "timestamps"}
+        known = {"inferences", "voltage_v", "results", "timestamps", "incomplete"}
         for key in given:
             if key not in known:
                 raise InputError(f"backend replay: unknown option {key!r}; known: {', '.join(sorted(known))}")
+        if given.get("incomplete", "take") != "take":
+            raise InputError(f"backend replay: incomplete={given['incomplete']}: the only choice is incomplete=take")
         if not Path(path).exists():
             raise InputError(f"backend replay: {path}: no such recording")
         recorded = read_recording(Path(path), given)
@@ -352,4 +360,4 @@ class ReplayBackend:
         if recorded.capture is None and not recorded.windows and not recorded.console:
             raise ToolError(f"backend replay: {path} holds no console log, no windows and no trace")
         supply = platform.power.supply_v.value if platform.power is not None else 0.0
-        return ReplaySession(recorded, supply)
+        return ReplaySession(recorded, supply, "incomplete" in given)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from emulab.errors import BackendUnavailable, InputError, ToolError
+from emulab.lab.spec import split_spec
 
 FORMS = {
     "PORT": "A serial port: /dev/ttyACM0, COM3, socket://HOST:PORT, rfc2217://HOST:PORT",
@@ -88,18 +89,12 @@ def open_console(
 
 
 def _open(url: str, baud: int, chip: str, rtt_address: int | None) -> LabConsole:
-    kind, _, rest = url.partition(":")
+    kind = url.partition(":")[0]
     if kind not in ("rtt", "semihosting"):
         from emulab.lab.console import SerialConsole
 
         return SerialConsole(url, baud)
-    probe, *items = rest.split(",")
-    extra = {}
-    for item in items:
-        key, separator, value = item.partition("=")
-        if not separator:
-            raise InputError(f"console {url}: {item!r} is no key=value")
-        extra[key] = value
+    _, probe, extra = split_spec(url, f"console {url}")
     options = ProbeOptions(url, probe, chip, extra)
     if kind == "rtt":
         from emulab.lab.rtt import RttConsole

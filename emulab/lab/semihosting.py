@@ -6,75 +6,51 @@ served (SYS_WRITEC, SYS_WRITE0, SYS_READC, and SYS_WRITE and SYS_READ on ``:tt``
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import Any
 
 from emulab.errors import ToolError
-from emulab.lab.console import STALL_S
 from emulab.lab.consoles import ProbeOptions
-from emulab.lab.debug_probe import choose_probe, probe_errors
+from emulab.lab.debug_probe import probe_errors
+from emulab.lab.probe_console import ProbeConsole
 
 SYS_READ, SYS_READC = 0x06, 0x07
-POLL_S = 0.001
 STOPS = (
     "console over semihosting: the core stands still while the host serves each of its requests, so what lies between "
     "two of the board's timestamps is only its own time where nothing is printed there"
 )
 
 
-class SemihostingConsole:
+class SemihostingConsole(ProbeConsole):
     """Bytes to and from firmware that prints over semihosting. ToolError when the probe or the core is lost.
 
     Opening resets the board: firmware that meets ``BKPT`` with no debugger attached has crashed long before.
     """
 
-    baud = 0
-
     def __init__(self, options: ProbeOptions) -> None:
         options.check(())
-        self.url = options.url
-        self.stalls: list[float] = []
-        self.notes: list[str] = [STOPS]
-        self._what = options.place
-        self._session: Any = choose_probe(
-            self._what, options.chip, options.probe, {"connect_mode": "halt", "resume_on_disconnect": True}
-        )
         self._said = bytearray()
         self._input = bytearray()
-        try:
-            with probe_errors(self._what):
-                self._session.open()
-                self._target: Any = self._session.target
-                self._agent = agent(self._target.get_target_context(), self._said, self._input)
-                self._target.reset()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(options, {"connect_mode": "halt", "resume_on_disconnect": True})
+        self.notes.append(STOPS)
+
+    def _begin(self) -> None:
+        with probe_errors(self._what):
+            self._target: Any = self._session.target
+            self._agent = agent(self._target.get_target_context(), self._said, self._input)
+            self._target.reset()
 
     def write(self, data: bytes) -> None:
         """Keep *data* for when the firmware reads."""
         self._input += data
 
-    def read(self, timeout_s: float) -> bytes:
-        """What the firmware has said, at least one byte; empty after *timeout_s* of silence. Serves its requests."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            begin = time.monotonic()
-            while self._serve() and not self._said:
-                if time.monotonic() > deadline:
-                    break
-            if self._said:
-                found = bytes(self._said)
-                self._said.clear()
-                return found
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return b""
-            time.sleep(min(POLL_S, left))
-            late = time.monotonic() - begin - POLL_S
-            if late > STALL_S:
-                self.stalls.append(late)
+    def _take(self, deadline: float) -> bytes:
+        while self._serve() and not self._said:
+            if time.monotonic() > deadline:
+                break
+        found = bytes(self._said)
+        self._said.clear()
+        return found
 
     def _serve(self) -> bool:
         """Serve one request if the core waits for one that can be served. ToolError when it halted for another
@@ -96,13 +72,6 @@ class SemihostingConsole:
                 )
             self._target.resume()
         return True
-
-    def close(self) -> None:
-        """Let go of the probe; the core goes on (to its next request)."""
-        session, self._session = self._session, None
-        if session is not None:
-            with contextlib.suppress(ToolError), probe_errors(self._what):
-                session.close()
 
 
 def agent(context: Any, said: bytearray, given: bytearray) -> Any:

@@ -123,6 +123,30 @@ def test_power_recordings_are_taken_at_the_supply_of_the_platform(tmp_path):
             assert result.energy_per_inference_j == pytest.approx(1e-4)
 
 
+def test_what_was_no_measurement_is_none_when_replayed(tmp_path):
+    from dataclasses import replace
+
+    from emulab.errors import ToolError
+    from emulab.lab.captures import read_recording, recording
+
+    folder = own_recording(tmp_path / "r")
+    whole = read_recording(folder)
+    assert whole.capture is not None
+    broken = replace(whole, capture=replace(whole.capture, incomplete="the monitor's line is gone"))
+    recording.write(tmp_path / "broken", broken)
+    with open_session(str(tmp_path / "broken")) as session:
+        client = client_of(session)
+        assert performance(client, [b"\1\0"], loops=2, inferences=2).latency_s == pytest.approx(0.04)
+        with pytest.raises(ToolError, match="capture incomplete: the monitor's line is gone; PATH,incomplete=take"):
+            energy(session, client, [b"\1\0"], loops=2, inferences=2, pin="D7")
+    with open_session(f"{tmp_path}/broken,incomplete=take") as session:
+        result, _ = energy(session, client_of(session), [b"\1\0"], loops=2, inferences=2, pin="D7")
+        assert result.energy_per_inference_j == pytest.approx(0.02 * 1.8 * 0.04)
+        assert any("capture incomplete" in note for note in session.notes())
+    with pytest.raises(InputError, match="incomplete=yes"):
+        open_session(f"{tmp_path}/broken,incomplete=yes")
+
+
 def test_wrong_arguments(tmp_path):
     backend = load_backend("replay")
     assert backend.available().available

@@ -30,10 +30,44 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
-class PtyLine:
+class _Outbox:
+    """Bytes on their way to a reader who may be slow: sent as fast as they are taken, in order."""
+
+    def __init__(self) -> None:
+        self._queue = bytearray()
+
+    @property
+    def _open(self) -> bool:
+        """Whether somebody can be sent to."""
+        raise NotImplementedError
+
+    def _send(self, data: bytes) -> int:
+        """Send what is taken of *data* at once. OSError when nothing is."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> bool:
+        """Queue *data* whole, or lose it whole (False)."""
+        self._push()
+        if not self._open or len(self._queue) > BUFFER_BYTES:
+            return False
+        self._queue += data
+        self._push()
+        return True
+
+    def _push(self) -> None:
+        while self._queue and self._open:
+            try:
+                sent = self._send(bytes(self._queue[:16384]))
+            except OSError:
+                return
+            del self._queue[:sent]
+
+
+class PtyLine(_Outbox):
     """A pseudo-terminal; its other end is a device path such as /dev/pts/4."""
 
     def __init__(self) -> None:
+        super().__init__()
         try:
             import pty
             import tty
@@ -43,7 +77,13 @@ class PtyLine:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.url = os.ttyname(self._slave)
-        self._queue = bytearray()
+
+    @property
+    def _open(self) -> bool:
+        return self._master >= 0
+
+    def _send(self, data: bytes) -> int:
+        return os.write(self._master, data)
 
     def read(self, timeout_s: float) -> bytes:
         """What the client sent; meanwhile what waits to be sent is pushed on as fast as it is taken."""
@@ -60,23 +100,6 @@ class PtyLine:
                 break
         return b""
 
-    def write(self, data: bytes) -> bool:
-        if len(self._queue) > BUFFER_BYTES:
-            self._push()
-            if len(self._queue) > BUFFER_BYTES:
-                return False
-        self._queue += data
-        self._push()
-        return True
-
-    def _push(self) -> None:
-        while self._queue and self._master >= 0:
-            try:
-                sent = os.write(self._master, self._queue[:16384])
-            except (BlockingIOError, OSError):
-                return
-            del self._queue[:sent]
-
     def close(self) -> None:
         """Pull the cable: the client's next read fails."""
         for handle in (self._master, self._slave):
@@ -86,10 +109,11 @@ class PtyLine:
         self._master = self._slave = -1
 
 
-class TcpLine:
+class TcpLine(_Outbox):
     """A listening socket on the loopback; one client at a time (``socket://127.0.0.1:PORT``)."""
 
     def __init__(self, port: int = 0) -> None:
+        super().__init__()
         try:
             self._server = socket.create_server(("127.0.0.1", port))
         except OSError as error:
@@ -97,9 +121,16 @@ class TcpLine:
         self._server.setblocking(False)
         self.url = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
         self._client: socket.socket | None = None
-        self._queue = bytearray()
         self.connections = 0
         """Clients that have connected so far."""
+
+    @property
+    def _open(self) -> bool:
+        return self._client is not None
+
+    def _send(self, data: bytes) -> int:
+        assert self._client is not None, "it is open"
+        return self._client.send(data)
 
     def read(self, timeout_s: float) -> bytes:
         self._push()
@@ -123,21 +154,6 @@ class TcpLine:
                 self._client.close()
                 self._client = None
         return b""
-
-    def write(self, data: bytes) -> bool:
-        if self._client is None or len(self._queue) > BUFFER_BYTES:
-            return False
-        self._queue += data
-        self._push()
-        return True
-
-    def _push(self) -> None:
-        while self._queue and self._client is not None:
-            try:
-                sent = self._client.send(self._queue[:16384])
-            except OSError:
-                return
-            del self._queue[:sent]
 
     def close(self) -> None:
         for one in (self._client, self._server):

@@ -28,7 +28,7 @@ class Lpm01aSim(MonitorSim):
     def __init__(self, line: Line, player: Player, world: World, imperfection: Imperfection) -> None:
         super().__init__(line, player, world, imperfection)
         self.voltage_v = 3.3
-        self._rate = 100
+        self.nominal_hz = 100
         self._energy = False
         self._controlled = False
         self._events = 0
@@ -63,7 +63,7 @@ class Lpm01aSim(MonitorSim):
                 self._say(f"{wire.PROMPT}error {command}")
                 self._say("Error detail: frequency not in list")
                 return
-            self._rate = RATES[argument]
+            self.nominal_hz = RATES[argument]
         elif word == "output":
             self._energy = argument == "energy"
         elif word == "stop":
@@ -82,31 +82,26 @@ class Lpm01aSim(MonitorSim):
             self._events = 0
             self._say("TimeStamp: 000s 000ms, buff 00%")
 
-    def _stream(self) -> None:
-        rate = self._rate_hz(self._rate)
-        for count in self._due(rate, self._rate):
-            self._send(rate, count)
-
-    def _send(self, rate: float, count: int) -> None:
+    def _send(self, rate_hz: float, count: int) -> None:
         import numpy as np
 
-        fine = self._begin_s + (np.arange(count * OVERSAMPLING) / OVERSAMPLING + self._made) / rate
+        fine = self._begin_s + (np.arange(count * OVERSAMPLING) / OVERSAMPLING + self._made) / rate_hz
         amps = self._player.current(fine).reshape(count, OVERSAMPLING).mean(axis=1)
-        times = self._begin_s + (self._made + np.arange(count)) / rate
+        times = self._begin_s + (self._made + np.arange(count)) / rate_hz
         amps = self._imperfection.spoil(amps, times, self._random)
-        values = amps * self.voltage_v / self._rate if self._energy else amps
+        values = amps * self.voltage_v / self.nominal_hz if self._energy else amps
         keep = self._imperfection.kept(self._made, count)
-        edges = [e for e in self._player.falling_edges() if times[0] <= e < times[0] + count / rate]
+        edges = [e for e in self._player.falling_edges() if times[0] <= e < times[0] + count / rate_hz]
         out: list[str] = []
         for k in range(count):
             for edge in edges:
-                if times[k] <= edge < times[k] + 1 / rate:
+                if times[k] <= edge < times[k] + 1 / rate_hz:
                     out.append(f"event {self._events % wire.EVENT_COUNT:02d} ris")
                     self._events += 1
             if keep[k]:
                 out.append(wire.encode_sample(float(values[k])))
             number = self._made + k + 1
-            if number % self._rate == 0:
-                out.append(f"TimeStamp: {number // self._rate:03d}s 000ms, buff 00%")
+            if number % self.nominal_hz == 0:
+                out.append(f"TimeStamp: {number // self.nominal_hz:03d}s 000ms, buff 00%")
         self._made += count
         self._deliver(("\r\n".join(out) + "\r\n").encode(), int(keep.sum()), count)

@@ -12,6 +12,8 @@ from emulab.lab.bench.player import Player
 from emulab.lab.bench.world import World
 
 TICK_S = 0.01
+PIECE_S = 0.25
+"""Of a monitor's time, made at once: what a thread that comes late has to catch up with takes bounded memory."""
 
 
 class MonitorSim:
@@ -21,6 +23,8 @@ class MonitorSim:
     """
 
     name = "monitor"
+    nominal_hz = 0
+    """Samples a second that it streams; 0: it sends none by itself."""
 
     def __init__(self, line: Line, player: Player, world: World, imperfection: Imperfection) -> None:
         self._line, self._player, self._world, self._imperfection = line, player, world, imperfection
@@ -60,7 +64,15 @@ class MonitorSim:
         raise NotImplementedError
 
     def _stream(self) -> None:
-        """Send what is due."""
+        """Send what is due until the present, a piece at a time."""
+        if self.nominal_hz:
+            rate = self._rate_hz(self.nominal_hz)
+            for count in self._due(rate, max(1, round(self.nominal_hz * PIECE_S))):
+                self._send(rate, count)
+
+    def _send(self, rate_hz: float, count: int) -> None:
+        """Make and send the next *count* samples, *rate_hz* of them in a world second."""
+        raise NotImplementedError
 
     def _begin(self) -> None:
         """A measurement starts now, with the same random numbers every time."""

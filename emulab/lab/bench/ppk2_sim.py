@@ -14,6 +14,7 @@ class Ppk2Sim(MonitorSim):
     """100 000 samples of four bytes per second."""
 
     name = "ppk2"
+    nominal_hz = packet.RATE_HZ
 
     def __init__(self, line: Line, player: Player, world: World, imperfection: Imperfection) -> None:
         super().__init__(line, player, world, imperfection)
@@ -41,16 +42,11 @@ class Ppk2Sim(MonitorSim):
             elif command == packet.DEVICE_RUNNING_SET:
                 self.dut_power = bool(argument[0])
 
-    def _stream(self) -> None:
-        rate = self._rate_hz(packet.RATE_HZ)
-        for count in self._due(rate, packet.RATE_HZ // 4):
-            self._send(rate, count)
-
-    def _send(self, rate: float, count: int) -> None:
+    def _send(self, rate_hz: float, count: int) -> None:
         import numpy as np
 
         index = np.arange(self._made, self._made + count)
-        times = self._begin_s + index / rate
+        times = self._begin_s + index / rate_hz
         played = self._player.current(times)
         amps = self._imperfection.spoil(played, times, self._random)
         logic = self._player.level(times) | 0xFE

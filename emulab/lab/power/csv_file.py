@@ -30,7 +30,9 @@ class CsvFile:
         try:
             text = self._file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise ToolError(f"--power csv: {self._file}: cannot be read: {error}") from None
+            raise ToolError(
+                f"--power csv: {self._file}: cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from None
         return csv_table.parse(text, self._file, self._voltage_v)
 
     def close(self) -> None:
