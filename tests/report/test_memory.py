@@ -21,7 +21,14 @@ def record() -> RunRecord:
     """The shipped bearing network on a Cortex-M4 and, its constants in RAM, on a RISC-V board."""
     loaded = load_scenario(
         "predictive-maintenance",
-        ["workload.model=cnn_int8.tflite", "robustness=null", "duty_cycle=null", "expectations=[]", "measure.loops=1"],
+        [
+            "workload.model=cnn_int8.tflite",
+            "robustness=null",
+            "duty_cycle=null",
+            "expectations=[]",
+            "measure.loops=1",
+            "workload.front_end=null",
+        ],
     )
     results = [evaluate_job(loaded, Job(name, "unicorn")) for name in ("nucleo-l4r5zi", "hifive1-revb")]
     return RunRecord(scenario={"name": "bearing"}, provenance=Provenance(emulab="0"), results=results)

@@ -19,7 +19,7 @@ from emulab.run.execute import evaluate_job
 from emulab.run.inputs import load_inputs
 from emulab.run.plan import Job, plan
 
-QUICK = ["robustness=null", "measure.loops=1", "measure.accuracy_samples=2"]
+QUICK = ["robustness=null", "measure.loops=1", "measure.accuracy_samples=2", "workload.front_end=null"]
 COMPRESSED = data_folder("scenarios") / "har-compressed"
 
 
@@ -66,7 +66,7 @@ def test_a_model_that_does_not_fit_is_told_beside_those_that_do(tmp_path: Path) 
 
 def test_alone_a_model_that_does_not_fit_is_wrong_input(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = ["run", "predictive-maintenance", "--platform", "hifive1-revb", "--output", str(tmp_path)]
-    words += ["--set", "build={stack_bytes: 15872}", "--set", "robustness=null"]
+    words += ["--set", "build={stack_bytes: 15872}", "--set", "robustness=null", "--set", "workload.front_end=null"]
     for more in (["--variant", "cnn-float"], ["--set", "workload.model=cnn_float32.tflite"]):
         assert main([*words, *more]) == 2
         said = capsys.readouterr().err
@@ -83,6 +83,18 @@ def test_expectations_name_a_model(tmp_path: Path) -> None:
     assert verdicts == {("nrf52840-dk/unicorn/boosted", "passed"), ("nrf52840-dk/unicorn/cnn", "failed")}
     assert outcome.exit_code == 1
     assert (tmp_path / "nrf52840-dk.unicorn.cnn" / "console.log").is_file()
+
+
+def test_a_forest_pays_for_its_features() -> None:
+    """The front end runs on the target: its time is part of the latency, and what it gives is what the host expects."""
+    several = [q for q in QUICK if "front_end" not in q and "samples" not in q]
+    loaded = load_scenario("predictive-maintenance", [*several, "measure.accuracy_samples=1"]).variant("forest")
+    metrics = evaluate_job(loaded, Job("nrf52840-dk", "unicorn")).metrics
+    front_end, latency = metrics["front_end_s"].value, metrics["latency_s"].value
+    assert front_end and latency and 0.99 < front_end / latency < 1
+    assert 36_000 < (metrics["ram_bytes"].value or 0) < 45_000
+    if host_model_available().available:
+        assert metrics["agreement_host"].value == 1
 
 
 def test_says_on_what_it_was_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
