@@ -123,15 +123,30 @@ class Study:
         """Whether the supply voltage stays what it is, or does not matter."""
         return self.store is None or not self.network.voltage_dependent
 
+    @property
+    def drains(self) -> bool:
+        """Whether the voltage goes down with what is drawn; a store that is harvested into stays near full instead."""
+        return not self.constant and self.cycle.harvest is None
+
+    @property
+    def floor_v(self) -> float:
+        """Least supply the node is reckoned at: just below where it stops. Beyond that nothing would draw."""
+        assert self.store is not None
+        cut_off = self.store.cut_off_v(self.minimum_v) * 0.9
+        return max(self.store.open_v(1.0), cut_off, 0.2 * self.store.open_v(0.0))
+
+    def drained_v(self, depth: float) -> float:
+        """Supply at a depth of discharge; a node told to run on after its store is empty does so at the least."""
+        assert self.store is not None
+        return max(self.store.open_v(depth), self.floor_v)
+
     def expected(self, tally: Tally | None = None) -> Tally:
         return self.budget.expected(self.cycle, tally)
 
     def curve(self, tally: Tally) -> VoltageCurve:
         """Rates against supply voltage, over the range the store goes through."""
         assert self.store is not None
-        high = self.store.open_v(0.0)
-        low = self.store.open_v(1.0)
-        low = max(low, self.store.cut_off_v(self.minimum_v) * 0.9, 0.2 * high)
+        high, low = self.store.open_v(0.0), self.floor_v
         return VoltageCurve(self.budget, tally, low, max(high, low * 1.001))
 
     def life(self) -> Life:
@@ -249,7 +264,7 @@ def _exact(study: Study, span: float, seed: int) -> tuple[Parts, Parts, Tally]:
     from emulab.energy.exact import run_exact
 
     supply = None
-    if not study.constant:
+    if study.drains:
         assert study.store is not None
         store = study.store
         expected = study.expected()
@@ -259,7 +274,7 @@ def _exact(study: Study, span: float, seed: int) -> tuple[Parts, Parts, Tally]:
         half_c = mean_a * expected.duration_s / expected.jobs / 2
 
         def supply(drawn_c: float) -> float:
-            return store.open_v((drawn_c + half_c) / capacity)
+            return study.drained_v((drawn_c + half_c) / capacity)
 
     ledger, tally = run_exact(study.budget, study.cycle, span, seed, folder=study.folder, supply_v=supply)
     return ledger.charges(), ledger.energies(), tally
@@ -270,7 +285,7 @@ def _totals(study: Study, tally: Tally) -> tuple[Parts, Parts]:
     span = tally.duration_s
     volts = study.network.supply_v
     rate = study.budget.rate(tally)
-    if study.constant:
+    if not study.drains:
         charges = {key: current * span for key, current in rate.by_part.items()}
         return charges, {key: charge * volts for key, charge in charges.items()}
     assert study.store is not None
@@ -283,7 +298,7 @@ def _totals(study: Study, tally: Tally) -> tuple[Parts, Parts]:
     energy: Any = 0.0
 
     def flow(at_c: float) -> tuple[Any, float]:
-        v = store.open_v(at_c / capacity)
+        v = study.drained_v(at_c / capacity)
         return curve.vector(v), v
 
     for _ in range(steps):  # Runge-Kutta 4 on the charge drawn, Simpson on what it is made of

@@ -64,13 +64,35 @@ def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
     return names
 
 
-def explain(error: ValidationError, model: type[BaseModel], file: object) -> InputError:
-    """Turn the first problem of a pydantic error into one line: file, place, expected, found, closest key."""
+def _place(location: tuple[int | str, ...], data: object) -> str:
+    """Dotted path of a problem; list items that have a name are followed by it: ``phases.0 (talk).bytes``."""
+    words: list[str] = []
+    for part in location:
+        if str(part).startswith("function-"):
+            continue
+        words.append(str(part))
+        if isinstance(data, dict):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            data = data[part]
+            name = data.get("name") if isinstance(data, dict) else None
+            if isinstance(name, str):
+                words[-1] += f" ({reprlib.repr(name)[1:-1]})"
+        else:
+            data = None
+    return ".".join(words)
+
+
+def explain(error: ValidationError, model: type[BaseModel], file: object, data: object = None) -> InputError:
+    """Turn the first problem of a pydantic error into one line: file, place, expected, found, closest key.
+
+    With *data*, what was validated, the place tells list items by their name too.
+    """
     problems = error.errors(include_url=False)
     # a misspelt key shows up as a missing one too: say the misspelling
     problem = next((item for item in problems if item["type"] == "extra_forbidden"), problems[0])
     location = problem["loc"]
-    place = ".".join(str(part) for part in location if not str(part).startswith("function-"))
+    place = _place(location, data)
     if problem["type"] == "extra_forbidden":
         key = str(location[-1])
         known = _known_keys(model, location[:-1])
@@ -92,4 +114,4 @@ def validate(model: type[ModelT], data: Any, file: object) -> ModelT:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise explain(error, model, file) from None
+        raise explain(error, model, file, data) from None

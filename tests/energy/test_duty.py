@@ -218,3 +218,21 @@ def test_trace_of_one_cycle() -> None:
     assert result.trace.max_a.max() == pytest.approx(10e-3)
     assert [segment[3] for segment in result.segments] == ["wake-up", "work", "sleep"]
     assert sum((b - a) * i for a, b, i, _ in result.segments) == pytest.approx(mean * 10, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"duration_s": -1}, r"phases\.0 \(talk\)\.duration_s"),
+        ({"duration_s": float("nan")}, r"phases\.0 \(talk\)\.duration_s"),
+        ({"duration_s": 1, "when": {"probability": 1.5}}, r"phases\.0 \(talk\)\.when\.probability"),
+        (
+            {"parallel": [{"name": "left", "duration_s": "long"}]},
+            r"phases\.0 \(talk\)\.parallel\.0 \(left\)\.duration_s",
+        ),
+        ({"duration_s": 1, "byts": 3}, r"phases\.0 \(talk\)\.byts: unknown key 'byts'; did you mean 'bytes'"),
+    ],
+)
+def test_nonsense_values_name_their_phase(change: dict[str, Any], place: str) -> None:
+    with pytest.raises(InputError, match=place):
+        validate(DutyCycle, {"period_s": 10.0, "phases": [{"name": "talk", **change}]}, "node.yaml")

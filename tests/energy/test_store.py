@@ -106,3 +106,36 @@ def test_a_regulator_between_battery_and_board() -> None:
     result = simulate_duty_cycle(platform(toy_power(supply_v=n(1.5, "V"))), cycle(battery=battery), trace=False)
     inside = (5e-6 + 10e-3 * 0.1 + 2e-6 * (10 - 0.1 - 1e-3)) / 10
     assert result.mean_current_a == pytest.approx(inside * 1.5 / (0.5 * 3.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("exponent", [-1, 1])
+@pytest.mark.parametrize("mode", ["auto", "exact", "expected"])
+def test_a_capacitor_is_simulated_beyond_its_end(exponent: int, mode: str) -> None:
+    """A supply that is used up stays where the node stops: finite figures however long the simulation."""
+    power = toy_power()
+    for state in power["components"]["core"]["states"].values():
+        state["voltage_exponent"] = exponent
+    store = {"type": "supercap-1f"}
+    result = simulate_duty_cycle(
+        platform({**power, "minimum_v": n(1.8, "V")}), cycle(battery=store), duration_s=86400.0, mode=mode
+    )
+    assert result.battery_life_s is not None and 0 < result.battery_life_s < 86400.0
+    least_v = 1.8 * 0.9
+    factors = [(volts / 3.0) ** exponent for volts in (5.5, least_v)]
+    awake_a = 10e-3 * 0.1 / 10.0
+    assert min(factors) * awake_a < result.mean_current_a < max(factors) * awake_a * 1.1
+
+
+@pytest.mark.parametrize("mode", ["auto", "exact"])
+def test_a_harvested_capacitor_feeds_at_its_full_voltage(mode: str) -> None:
+    """What flows in keeps the voltage up: the draw is that of the full store, not of one that only empties."""
+    power = toy_power()
+    for state in power["components"]["core"]["states"].values():
+        state["voltage_exponent"] = -1
+    harvest = {"kind": "constant", "current_a": 1e-3}
+    node = cycle(battery={"type": "supercap-1f"}, harvest=harvest)
+    result = simulate_duty_cycle(platform(power), node, duration_s=864000.0, mode=mode)
+    assert result.battery_life_s == float("inf")
+    asleep_s = 10.0 - 0.1 - 1e-3
+    expected_c = (10e-3 * 0.1 + 2e-6 * asleep_s) * 3.0 / 5.5 + 5e-6
+    assert result.mean_current_a == pytest.approx(expected_c / 10.0, rel=1e-6)
