@@ -34,18 +34,24 @@ class EspRom:
         self.attempts = 0
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = f"socket://127.0.0.1:{self._server.getsockname()[1]}"
+        self._server.settimeout(0.05)
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        # A thread that waits on a closed socket may wake up on the next one that gets its number: it ends first.
+        self._closed.set()
+        self._thread.join(10)
         self._server.close()
 
     def _run(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 client, _ = self._server.accept()
-            except OSError:
-                return
+            except TimeoutError:
+                continue
+            client.settimeout(None)
             with client:
                 try:
                     self._serve(client)

@@ -43,10 +43,10 @@ class Bench:
         for name in monitors:
             if name not in MONITORS:
                 raise InputError(f"bench-sim: monitor {name!r} is unknown; known: {', '.join(MONITORS)}")
-        self.world = World(speed)
-        self.player = Player(session, self.world.now_s, pin, idle_a, active_a, waits_at)
-        self.failure: EmulabError | None = None
         self._stop = threading.Event()
+        self.world = World(speed)
+        self.player = Player(session, self.world.now_s, pin, idle_a, active_a, waits_at, self._stop)
+        self.failure: EmulabError | None = None
         self._console: Line = open_line(line)
         if interface_board:
             self._console = InterfaceLine(self._console)
@@ -73,22 +73,26 @@ class Bench:
             while not self._stop.is_set():
                 data = self._console.read(0.005)
                 for answer in self.player.feed(data) if data else ():
-                    self._play(answer)
+                    if not self._play(answer):
+                        return
         except EmulabError as error:
             self.failure = error
             self._stop.set()
-            self._console.close()
+        finally:
+            self._console.close()  # by the thread that reads it: nobody else has its file's number meanwhile
 
-    def _play(self, answer: list[tuple[float, bytes]]) -> None:
-        """Write what the board prints when world time gets there."""
+    def _play(self, answer: list[tuple[float, bytes]]) -> bool:
+        """Write what the board prints when world time gets there; False when the bench ended before."""
         for when, data in answer:
             if not self.world.wait_until(when, self._stop):
-                return
+                return False
             self._console.write(data)
+        return True
 
     def pull_console(self) -> None:
-        """Pull the board's cable."""
-        self._console.close()
+        """Pull the board's cable: its line ends, its monitors go on."""
+        self._stop.set()
+        self._thread.join(timeout=60)
 
     @property
     def running(self) -> bool:
@@ -97,10 +101,9 @@ class Bench:
     def close(self) -> None:
         """End every thread and free every line."""
         self._stop.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=60)  # the session must not be closed under it
         for sim in self.sims.values():
             sim.close()
-        self._console.close()
 
     def __enter__(self) -> Bench:
         return self

@@ -100,5 +100,5 @@ class MonitorSim:
         """End the thread and pull the cable."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=60)
         self._line.close()

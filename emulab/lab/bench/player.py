@@ -46,7 +46,8 @@ class Played:
 
 class Player:
     """Answers bytes from the host. A session with a power meter plays its own current, else ``active_a`` while it
-    works. Between commands it is ``idle_a``, from the boot on what ``waits_at`` says where that is given.
+    works. Between commands it is ``idle_a``, from the boot on what ``waits_at`` says where that is given. With ``ended``
+    set it runs no further.
 
     The session must answer commands of the DUT protocol (each ends with ``m-ready``).
     """
@@ -59,9 +60,11 @@ class Player:
         idle_a: float = 0.002,
         active_a: float = 0.012,
         waits_at: Callable[[], float] | None = None,
+        ended: threading.Event | None = None,
     ) -> None:
         self._session, self._now, self._pin = session, now, pin
         self._waits_at = waits_at
+        self._ended = ended or threading.Event()
         self.idle_a, self.active_a = idle_a, active_a
         self._lock = threading.Lock()
         self._segments: list[Played] = []
@@ -95,7 +98,7 @@ class Player:
         limit = zero + ANSWER_S
         said: list[tuple[float, bytes]] = []
         tail, when = b"", zero
-        while b"m-ready\r\n" not in tail and b"m-ready\n" not in tail:
+        while b"m-ready\r\n" not in tail and b"m-ready\n" not in tail and not self._ended.is_set():
             data = self._session.console.read(0.25)
             when = max(when, self._session.clock.now_s())
             if data:

@@ -74,4 +74,4 @@ class StreamReader:
     def stop(self) -> None:
         """End the thread; what came stays."""
         self._stop.set()
-        self._thread.join(timeout=5.0)
+        self._thread.join(timeout=60.0)  # it reads for 50 ms at most; its port must not be closed under it
