@@ -5,19 +5,21 @@ back before the machine runs, and what goes through a socket terminal reaches th
 So the console is read and written where the machine stands still, and only hooks pause:
 
 - ``emulab_attach "UART" "COUNTERS"``: keep what the UART sends; pause at the end of every line.
+- ``emulab_mark "HEX"``: pause after a store to that address.
 - ``emulab_put "HEX"``: bytes into the UART's receiver.
 - ``emulab_run LIMIT_MS``: run until something pauses, at most so long; then as ``emulab_state``.
-- ``emulab_state``: ``@ RUNS PC INSTRUCTIONS ELAPSED_NS COUNTERS HEX``: whether it runs, virtual time, opcode counters,
-  what the UART sent since.
+- ``emulab_state``: ``@ RUNS PC INSTRUCTIONS ELAPSED_NS MARKS COUNTERS HEX``: whether it runs, virtual time, addresses
+  of ``emulab_mark`` stored to since, opcode counters, what the UART sent since.
 """
 
 from __future__ import annotations
 
 SCRIPT = """
-from System import DateTime
+from System import DateTime, UInt64
 from System.Collections import Queue
 from System.Threading import Thread
 from Antmicro.Renode.Core import EmulationManager
+from Antmicro.Renode.Peripherals.Bus import Access, SysbusAccessWidth
 
 emulab_parts = {}
 
@@ -32,7 +34,16 @@ def mc_emulab_attach(uart_name, counters):
     uart.CharReceived += seen
     emulab_parts['uart'], emulab_parts['cpu'], emulab_parts['machine'] = uart, machine['sysbus.cpu'], machine
     emulab_parts['said'], emulab_parts['counters'] = said, str(counters).split()
+    emulab_parts['marks'] = Queue.Synchronized(Queue())
     emulab_parts['runs'] = False # a pause nobody was told of is not passed over
+
+def mc_emulab_mark(text):
+    machine, marks, marked = emulab_parts['machine'], emulab_parts['marks'], int(str(text), 16)
+    def stored(cpu, address, width, value):
+        marks.Enqueue(marked)
+        machine.PauseAndRequestEmulationPause(True)
+    widths = SysbusAccessWidth.Byte | SysbusAccessWidth.Word | SysbusAccessWidth.DoubleWord
+    machine.SystemBus.AddWatchpointHook(UInt64(marked), widths, Access.Write, stored)
 
 def mc_emulab_put(text):
     for at in range(0, len(text), 2):
@@ -44,10 +55,12 @@ def mc_emulab_state():
     if not runs:
         emulab_parts['runs'] = False
     text = ''.join(['%02x' % said.Dequeue() for _ in range(said.Count)])
+    marks = emulab_parts['marks']
+    marks = ','.join(['%x' % marks.Dequeue() for _ in range(marks.Count)])
     counters = ','.join([str(cpu.GetOpcodeCounter(name)) for name in emulab_parts['counters']])
     elapsed = emulab_parts['machine'].ElapsedVirtualTime.TimeElapsed
     counts = (runs, cpu.PC.RawValue, cpu.ExecutedInstructions, elapsed.TotalNanoseconds)
-    print('@ %d %d %d %d' % counts + ' %s %s' % (counters or '-', text or '-'))
+    print('@ %d %d %d %d' % counts + ' %s %s %s' % (marks or '-', counters or '-', text or '-'))
 
 def mc_emulab_run(limit_ms):
     emulation = EmulationManager.Instance.CurrentEmulation

@@ -40,6 +40,7 @@ class State:
     pc: int
     instructions: int
     elapsed_ns: int
+    marks: tuple[int, ...]
     counters: tuple[int, ...]
     said: bytes
 
@@ -48,12 +49,13 @@ class State:
         """ToolError where *text* is none."""
         words = text.split()
         try:
-            mark, runs, pc, instructions, elapsed_ns, counters, said = words
+            mark, runs, pc, instructions, elapsed_ns, marks, counters, said = words
             if mark != "@":
                 raise ValueError(mark)
             counts = () if counters == "-" else tuple(map(int, counters.split(",")))
             numbers = int(pc), int(instructions), int(elapsed_ns)
-            return cls(runs == "1", *numbers, counts, b"" if said == "-" else bytes.fromhex(said))
+            marked = () if marks == "-" else tuple(int(mark, 16) for mark in marks.split(","))
+            return cls(runs == "1", *numbers, marked, counts, b"" if said == "-" else bytes.fromhex(said))
         except ValueError:
             raise ToolError(f"Renode told no state but {text[:120]!r}") from None
 
@@ -94,6 +96,8 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         self.metrics: Path | None = None
         """what Renode's profiler writes"""
         self._set_hooks()
+        for address in sorted({tracker.addresses[number][0] for number in tracker.markers}):
+            self._command(f'emulab_mark "{address:x}"')
 
     def details(self) -> dict[str, Any]:
         found: dict[str, Any] = {"instructions": self._now.instructions, "opcode_classes": dict(self._now.classes)}
@@ -148,6 +152,9 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         self._now = Instant(state.instructions, tuple(sorted(classes.items())), cycles, self._asleep_ns(state))
         if self._tracker.addresses:
             self._at_hook(state.pc & ~1)
+        for number in sorted(self._tracker.markers):
+            if self._tracker.addresses[number][0] in state.marks:
+                self._tracker.at_address(number, self._now)
         self._take_lines()
 
     def _asleep_ns(self, state: State) -> int:
@@ -168,8 +175,8 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
 
     def _set_hooks(self) -> None:
         """A hook at every window address but the one where the machine stands: it would stop there for ever."""
-        for address, _, _ in self._tracker.addresses:
-            if address & ~1 not in self._hooked:
+        for number, (address, _, _) in enumerate(self._tracker.addresses):
+            if number not in self._tracker.markers and address & ~1 not in self._hooked:
                 self._hooked.add(address & ~1)
                 self._command(f'sysbus.cpu AddHook 0x{address & ~1:X} "{PAUSE}"')
 
@@ -178,7 +185,7 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         if pc not in self._hooked:
             return
         for number, (address, _, _) in enumerate(self._tracker.addresses):
-            if address & ~1 == pc:
+            if number not in self._tracker.markers and address & ~1 == pc:
                 self._tracker.at_address(number, self._now)
         self._command(f"sysbus.cpu RemoveHooksAt 0x{pc:X}")
         self._hooked.discard(pc)

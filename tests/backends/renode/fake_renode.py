@@ -43,6 +43,8 @@ class Machine:
         self.pending = [b"m-timestamp-mode-performance\r\n", b"m-lap-us-1\r\n", b"m-init-done\r\n", b"m-ready\r\n"]
         self.line = b""
         self.said = b""
+        self.marks: list[int] = []
+        self.stored: list[int] = []
         self.runs = False
         self.crashes = False
         self.expected = 0
@@ -80,16 +82,24 @@ class Machine:
             time.sleep(limit_ms / 1000)
             return
         line = self.pending.pop(0)
+        if line.startswith(b"m-infer-start"):
+            self.stored = self.marks[:1]
+        elif line.startswith(b"m-infer-done"):
+            self.stored = self.marks[1:]
         self.instructions += INFERENCE if line.startswith(b"m-lap-us-2") else PER_LINE
         self.said += line
 
     def state(self) -> bytes:
         """What ``emulab_state`` prints; the counters are those of no opcode."""
         said, self.said = self.said, b""
+        marks = ",".join(f"{mark:x}" for mark in self.stored) or "-"
+        self.stored = []
         counters = ",".join("0" * self.counters) or "-"
         pc, instructions = 0x080000C0, self.instructions
         elapsed_ns = instructions * 1000 // self.mips + 4_000_000 * (instructions > 0)
-        return f"@ {int(self.runs)} {pc} {instructions} {elapsed_ns} {counters} {said.hex() or '-'}\r\n\r".encode()
+        return (
+            f"@ {int(self.runs)} {pc} {instructions} {elapsed_ns} {marks} {counters} {said.hex() or '-'}\r\n\r".encode()
+        )
 
 
 def send(connection: socket.socket, data: bytes) -> None:
@@ -139,6 +149,9 @@ def own(machine: Machine, name: str, *arguments: str) -> bytes | None:
     """The commands of monitor_commands.py."""
     if name == "emulab_attach":
         machine.counters = len(arguments) - 1
+        return b""
+    if name == "emulab_mark":
+        machine.marks.append(int(arguments[0], 16))
         return b""
     if name == "emulab_put":
         machine.put(bytes.fromhex(arguments[0]))

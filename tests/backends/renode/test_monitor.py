@@ -145,12 +145,16 @@ def test_every_counter_is_installed_by_its_name() -> None:
 
 def test_state_as_renode_told_it() -> None:
     """Lines of a session with 1.16.1."""
-    state = State.parse("@ 0 134245358 11205 0 3136,131,10,75 6d2d72656164790d0a")
-    assert state == State(False, 0x8006BEE, 11205, 0, (3136, 131, 10, 75), b"m-ready\r\n")
-    assert State.parse("@ 1 134244570 8700 12 - -") == State(True, 0x80068DA, 8700, 12, (), b"")
+    state = State.parse("@ 0 134245358 11205 0 - 3136,131,10,75 6d2d72656164790d0a")
+    assert state == State(False, 0x8006BEE, 11205, 0, (), (3136, 131, 10, 75), b"m-ready\r\n")
+    assert State.parse("@ 1 134244570 8700 12 20000104,20000108 - -") == State(
+        True, 0x80068DA, 8700, 12, (0x20000104, 0x20000108), (), b""
+    )
 
 
-@pytest.mark.parametrize("text", ["", "@ 0 1 2 3", "@ 0 1 2 3 4 0", "? 0 1 2 3 - -", "@ 0 x 2 3 - -", "Traceback: no"])
+@pytest.mark.parametrize(
+    "text", ["", "@ 0 1 2 3", "@ 0 1 2 3 - 4 0", "? 0 1 2 3 - - -", "@ 0 x 2 3 - - -", "Traceback: no"]
+)
 def test_no_state(text: str) -> None:
     with pytest.raises(ToolError, match="Renode told no state but"):
         State.parse(text)
