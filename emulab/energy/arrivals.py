@@ -97,15 +97,18 @@ class Recorded(Source):
             raise InputError(f"duty_cycle.events ({event.name}): repeat_s must be above the last time of the trace")
 
     def _arrivals(self, size: int) -> Iterator[Any]:
+        import math
+
         import numpy
 
-        recorded, shift = numpy.asarray(self.times_s, dtype=float), 0.0
-        while shift < self.until_s:
-            times = recorded + shift
+        recorded = numpy.asarray(self.times_s, dtype=float)
+        repeats = 1 if self.repeat_s is None else math.ceil(self.until_s / self.repeat_s)
+        # short recordings by the block: one by one, a year of them would be as many arrays
+        together = max(size // len(recorded), 1)
+        for first in range(0, repeats, together):
+            shifts = numpy.arange(first, min(first + together, repeats)) * (self.repeat_s or 0.0)
+            times = (shifts[:, None] + recorded).ravel()
             yield times[times < self.until_s]
-            if self.repeat_s is None:
-                return
-            shift += self.repeat_s
 
 
 def read_times(event: EventSource, folder: Path | None) -> list[float]:

@@ -180,7 +180,7 @@ class DutyCycle(Schema):
     watchdog: Watchdog | None = None
     battery: Battery | None = None
     harvest: Harvest | None = None
-    clock_hz: float | None = Field(default=None, gt=0, description="core clock; default: the board's")
+    clock_hz: float | None = Field(default=None, gt=0, le=1e10, description="core clock; default: the board's")
 
     @model_validator(mode="after")
     def _check(self) -> DutyCycle:

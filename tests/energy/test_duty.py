@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from nodes import cell, cycle, n, platform, toy_power
 
+from emulab.energy.arrivals import Recorded
 from emulab.energy.counting import count_all, count_sampled
 from emulab.energy.duty import Study, simulate_duty_cycle
 from emulab.errors import InputError
 from emulab.model.base import validate
-from emulab.model.dutycycle import DutyCycle
+from emulab.model.dutycycle import DutyCycle, EventSource
 
 
 def run(
@@ -236,3 +237,17 @@ def test_trace_of_one_cycle() -> None:
 def test_nonsense_values_name_their_phase(change: dict[str, Any], place: str) -> None:
     with pytest.raises(InputError, match=place):
         validate(DutyCycle, {"period_s": 10.0, "phases": [{"name": "talk", **change}]}, "node.yaml")
+
+
+@pytest.mark.parametrize("block", [1, 2, 7, 1 << 18])
+def test_recorded_times_repeat_whatever_the_blocks(block: int) -> None:
+    event = EventSource.model_validate(
+        {"name": "e", "times_s": [0.0, 0.25, 3.5], "repeat_s": 4.0, "phases": [{"name": "x", "duration_s": 0.1}]}
+    )
+    blocks = list(Recorded(event, 0, 1, 11.0, None).blocks(block))
+    times = [float(time) for some, _ in blocks for time in some]
+    assert times == [0.0, 0.25, 3.5, 4.0, 4.25, 7.5, 8.0, 8.25]
+    draws = [float(draw) for _, some in blocks for draw in some]
+    assert draws == [float(draw) for _, some in Recorded(event, 0, 1, 11.0, None).blocks() for draw in some]
+    assert len(blocks) == (1 if block > 7 else -(-3 // max(block // 3, 1)))
+    assert list(Recorded(event, 0, 1, 0.0, None).blocks()) == []
