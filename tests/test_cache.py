@@ -114,5 +114,5 @@ assert len((entry / "whole").read_text()) == 100000
 def test_two_processes_build_once(tmp_path: Path) -> None:
     log = tmp_path / "log"
     workers = [subprocess.Popen([sys.executable, "-c", WORKER, str(log)]) for _ in range(3)]
-    assert [w.wait(60) for w in workers] == [0, 0, 0]
+    assert [w.wait(240) for w in workers] == [0, 0, 0]
     assert log.read_text() == "built\n"

@@ -6,6 +6,7 @@ silent within a write or to keep a wrong byte.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import struct
@@ -53,10 +54,9 @@ class EspRom:
                 continue
             client.settimeout(None)
             with client:
-                try:
+                # What it cannot make sense of (a packet sent again because it was slow) ends the session, not the chip.
+                with contextlib.suppress(OSError, struct.error, zlib.error, KeyError):
                     self._serve(client)
-                except OSError:
-                    continue
 
     def _serve(self, client: socket.socket) -> None:
         self._stub = False

@@ -110,7 +110,7 @@ def test_kill_9_of_the_driver_then_resume(serial: SweepResult, tmp_path: Path) -
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 4):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=30)
+    process.wait(timeout=120)
     again = sweep(HAR, options(folder, resume=True))
     assert again.rows == serial.rows
     keys = [json.loads(line).get("key") for line in journal.read_text().splitlines()]

@@ -150,7 +150,7 @@ def test_waiting_in_vain_ends(subject: Subject) -> None:
             assert session.console.read(0.3) == b""
         except EmulabError as error:  # a backend may know that nothing can come
             assert "\n" not in str(error)
-        assert time.monotonic() - start < 10.0
+        assert time.monotonic() - start < 120.0
         assert "PC 0x" in session.describe_state() or "0x" in session.describe_state()
 
 

@@ -84,7 +84,7 @@ def open_session(qemu: Any, mps2: Platform, behaviours: Image, tmp_path: Path, m
     assert not list((tmp_path / "tmp").iterdir()), "a session left temporary files"
 
 
-def read_until(session: Any, text: bytes, limit_s: float = 30.0) -> bytes:
+def read_until(session: Any, text: bytes, limit_s: float = 120.0) -> bytes:
     """What the console said up to and with *text*."""
     import time
 

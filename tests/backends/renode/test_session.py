@@ -280,6 +280,17 @@ def test_descriptions_name_what_the_models_have(name: str) -> None:
                 assert found[2].partition("@")[0] in names, f"{name}: {line}"
 
 
+KNOWN_KEYS = {"offset", "reset", "writable", "self_clearing", "clear_on_one", "ones", "follows", "mirrors"}
+
+
+@pytest.mark.parametrize("name", platform_names())
+def test_the_register_script_knows_every_behaviour_in_use(name: str) -> None:
+    for peripheral in load_platform(name).platform.soc.peripherals.values():
+        if peripheral.type == "registers":
+            for register, given in peripheral.parameters.get("registers", {}).items():
+                assert isinstance(given, int) or given.keys() <= KNOWN_KEYS, register
+
+
 def test_riscv_cores_have_their_control_registers() -> None:
     assert 'cpuType: "rv32imac_zicsr_zifencei"' in repl.compose(load_platform("hifive1-revb").platform)
 
@@ -302,6 +313,7 @@ def test_register_script_behaves(capitals: bool) -> None:
         {
             "CR": {"offset": 0, "reset": 1, "follows": {17: 16, "3:2": "1:0"}},
             "SR": {"offset": 4, "clear_on_one": 2, "reset": 3},
+            "CSR": {"offset": 8, "writable": 0x100, "mirrors": {20: "CR[16]", "5:4": "CR[1:0]"}},
         }
     )
 
@@ -322,6 +334,7 @@ def test_register_script_behaves(capitals: bool) -> None:
     assert access("isRead", 0) == 1 | 1 << 2
     access("isWrite", 0, 1 << 16 | 2)
     assert access("isRead", 0) == 1 << 16 | 1 << 17 | 2 | 2 << 2
+    assert access("isRead", 8) == 1 << 20 | 2 << 4
     access("isWrite", 4, 3)
     assert access("isRead", 4) == 1
     assert access("isRead", 0x40) == 0
