@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from emulab.errors import FirmwareFault
 from emulab.probe import core as probe_core
 from emulab.probe.recipes import Recipe
 from emulab.probe.riscv_recipes import riscv_recipe
@@ -12,6 +13,10 @@ from emulab.timing import load_timing
 
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Machine
+
+_BEGINS = ("movw", "movt", "lui")
+_CONTINUES = ("movt", "str", "str.w", "sw", "c.sw")
+"""Instructions of a marker (``runtime/emulab.h``) that make its address, and those that come after the first."""
 
 
 class BlockTable:
@@ -74,7 +79,7 @@ class BlockTable:
         hits = [
             (address + o, p) for o, p in zip(cost.offsets, cost.prefix_q8, strict=False) if address + o in self.edges
         ]
-        for store, number in recipe.fixed_stores:
+        for store, number in [*recipe.fixed_stores, *self._split_stores(address, instructions)]:
             if store in self._stores:
                 hits.append((store, cost.prefix_q8[number] if number < len(cost.prefix_q8) else 0))
         flags = 0
@@ -94,6 +99,23 @@ class BlockTable:
         if recipe.stores:
             self.flags[-1] |= probe_core.BLOCK_STORES
         return index
+
+    def _split_stores(self, address: int, instructions: list[Any]) -> list[tuple[int, int]]:
+        """Stores whose fixed address the block before has begun to make: (address, number of the instruction).
+
+        The engine ends a block with its page (1 KB on a Cortex-M), wherever that falls in a marker.
+        """
+        if not self._stores or not instructions or instructions[0][2] not in _CONTINUES:
+            return []
+        for back in (8, 4):
+            try:
+                before = list(self._decoder.disasm_lite(self.machine.peek(address - back, back), address - back))
+            except FirmwareFault:  # the start of a memory
+                continue
+            if sum(i[1] for i in before) == back and all(i[2] in _BEGINS for i in before):
+                recipe = self._recipe(address - back, [*before, *instructions], self._constant)
+                return [(store, at - len(before)) for store, at in recipe.fixed_stores if at >= len(before)]
+        return []
 
     def _constant(self, address: int) -> int | None:
         """Word at *address* if the firmware cannot change it: a literal in flash."""
