@@ -42,6 +42,8 @@ class NoisePoint:
     level: float
     quality: float
     interval: Interval
+    false_accepts_per_s: float | None = None
+    """Of a stream: detections without a wake word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,7 @@ class _Source:
         """Every sample with *level* of *kind* on it."""
         found = []
         for i, sample in enumerate(self.samples):
-            random = _random(seed, kind, i)
+            random = random_of(seed, kind, i)
             if self._sensed is None:
                 found.append(replace(sample, real=perturb(sample.real, kind, level, random, self._conditions)))
             else:
@@ -200,7 +202,7 @@ def _of_signals(signals: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], float, f
     return np.mean([s.var(axis=0, dtype=np.float64) for s in signals], axis=0), -high, high
 
 
-def _random(seed: int, kind: str, index: int) -> np.random.Generator:
+def random_of(seed: int, kind: str, index: int) -> np.random.Generator:
     """The generator of one sample and kind, the same at every level."""
     import numpy as np
 

@@ -38,9 +38,13 @@ class Cell:
     low: float
     high: float
     short: bool
+    false_accepts_per_s: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.value * 100:.1f} % ({self.low * 100:.0f}–{self.high * 100:.0f})"
+        text = f"{self.value * 100:.1f} % ({self.low * 100:.0f}–{self.high * 100:.0f})"
+        if self.false_accepts_per_s is not None:
+            text += f", {self.false_accepts_per_s * 3600:.4g} false / h"
+        return text
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ def table(curves: Mapping[str, dict[str, Any]], target: float | None = None) -> 
         if point is None:
             return None
         value, interval = point["quality"], point["interval"]
-        return Cell(value, interval["low"], interval["high"], target is not None and value < target)
+        short = target is not None and value < target
+        return Cell(value, interval["low"], interval["high"], short, point.get("false_accepts_per_s"))
 
     points: dict[tuple[str, float], dict[str, Any]] = {}
     for model, report in curves.items():
@@ -91,8 +96,9 @@ def table(curves: Mapping[str, dict[str, Any]], target: float | None = None) -> 
     place = "the sensor's signal disturbed, before the front end"
     if first["where"] != "signal":
         place = "the model's input disturbed"
-    what = "AUC" if first["metric"] == "auc" else "accuracy"
-    caption = f"{what} of {first['samples']} samples of {first['dataset']} with {place}, "
+    what = {"auc": "AUC", "wake_words_found": "found"}.get(first["metric"], "accuracy")
+    counted = "wake words" if first["metric"] == "wake_words_found" else "samples"
+    caption = f"{what} of {first['samples']} {counted} of {first['dataset']} with {place}, "
     caption += f"seed {first['seed']}; in brackets the 95 % interval"
     return Robustness(tuple(curves), tuple(rows), caption, target)
 

@@ -27,18 +27,62 @@ def robustness(
 
     InputError where the scenario has no dataset or no levels; HostModelUnavailable where the host runs no model.
     """
-    if inputs.dataset is None:
-        raise InputError.at(inputs.loaded.file, "robustness", inputs.dataset_reason)
     if not asked.sweep:
         raise InputError.at(inputs.loaded.file, "robustness", "gives no levels; expected e.g. snr_db: [30, 20, 10]")
+    if inputs.loaded.scenario.workload.stream is not None:
+        return {"model": _of_stream(inputs, asked, on_point)}
+    if inputs.dataset is None:
+        raise InputError.at(inputs.loaded.file, "robustness", inputs.dataset_reason)
     files = {role: file for role, file in zip(ROLES, (inputs.model, inputs.golden), strict=True) if file is not None}
     if not files:
         raise InputError.at(inputs.loaded.file, "robustness", "the scenario names no model that the host could run")
-    background = None
-    if asked.background is not None:
-        background = resolve(asked.background, inputs.loaded.folder, f"{inputs.loaded.file}: robustness.background")
-    reports = _cached(list(dict.fromkeys(files.values())), inputs.dataset, asked, background, on_point)
+    reports = _cached(list(dict.fromkeys(files.values())), inputs.dataset, asked, _background(inputs, asked), on_point)
     return {role: reports[str(file)] for role, file in files.items()}
+
+
+def _background(inputs: Inputs, asked: Robustness) -> Path | None:
+    if asked.background is None:
+        return None
+    return resolve(asked.background, inputs.loaded.folder, f"{inputs.loaded.file}: robustness.background")
+
+
+def _of_stream(inputs: Inputs, asked: Robustness, on_point: Callable[[str, float], None] | None) -> dict[str, Any]:
+    """Wake words found under noise, kept by content of model, recordings and what is asked."""
+    import hashlib
+
+    from emulab.cache import KeyPart, fetch_or_build
+    from emulab.quality.noise import Surroundings
+    from emulab.quality.samples import model_io
+    from emulab.quality.stream_noise import stream_sweep
+    from emulab.run.streaming import host_plan, recordings
+
+    stream, model = inputs.loaded.scenario.workload.stream, inputs.model
+    assert stream is not None
+    if model is None:
+        raise InputError.at(inputs.loaded.file, "robustness", "the scenario names no model that the host could run")
+    heard, reason = recordings(inputs.loaded, stream)
+    if reason:
+        raise InputError.at(inputs.loaded.file, "robustness", f"needs recordings with wake words: {reason}")
+    options, plan = host_plan(stream, *model_io(model))
+    background = _background(inputs, asked)
+    engine, code = host_engine()
+    told = [asked.sweep, asked.seed, asked.hum_hz, stream.model_dump(mode="json")]
+    sounds = hashlib.sha256(b"".join(samples.tobytes() for _, samples in heard)).hexdigest()
+    words = [recording.model_dump(mode="json") for recording, _ in heard]
+    key: list[KeyPart] = [model, json.dumps([told, words], sort_keys=True), sounds, engine, code]
+    if background is not None:
+        key.append(background)
+    sweep: Any = asked.sweep  # the schema's fields are the kinds
+
+    def build(place: Path) -> None:
+        around = Surroundings(None, asked.hum_hz, background)
+        report = stream_sweep(
+            model, heard, options, plan, stream.late_s, sweep, seed=asked.seed, on_point=on_point, surroundings=around
+        )
+        write_text(place / "robustness.json", json.dumps(report.details()))
+
+    entry = fetch_or_build("robustness", key, build)
+    return {"file": model.name, **json.loads((entry / "robustness.json").read_text())}
 
 
 def robustness_of(loaded: LoadedScenario, inputs: Inputs) -> tuple[dict[str, Quantity], dict[str, Any]]:
@@ -49,8 +93,14 @@ def robustness_of(loaded: LoadedScenario, inputs: Inputs) -> tuple[dict[str, Qua
     if asked is None:
         return {}, {}
     metric = "auc" if loaded.scenario.workload.task == "anomaly" else "accuracy_top1"
-    if inputs.dataset is None:
-        reason = inputs.dataset_reason
+    reason = inputs.dataset_reason if inputs.dataset is None else ""
+    stream = loaded.scenario.workload.stream
+    if stream is not None:
+        from emulab.quality.stream_noise import METRIC
+        from emulab.run.streaming import recordings
+
+        metric, reason = METRIC, recordings(loaded, stream)[1]
+    if reason:
         return {_name(metric, kind, v): unavailable("1", reason) for kind, vs in asked.sweep.items() for v in vs}, {}
     try:
         found = robustness(inputs, asked)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from emulab.model.platform import Platform
     from emulab.model.scenario import LoadedScenario
     from emulab.model.streaming import Recording, Stream
+    from emulab.quality.samples import TensorSpec
 
 PLOT_POINTS = 2000
 
@@ -51,6 +52,19 @@ def step_inputs(loaded: LoadedScenario, firmware: Firmware | None) -> list[bytes
     sound = synthetic_sound(1.0, loaded.scenario.seed).tobytes()
     size, middle = firmware.input_bytes, len(sound) // 2
     return [sound[middle + i * size : middle + (i + 1) * size] for i in range(5)]
+
+
+def host_plan(stream: Stream, given: TensorSpec, answer: TensorSpec) -> tuple[StreamOptions, StreamPlan]:
+    """Options and plan of a model that no firmware was built from. InputError where they do not fit."""
+    from emulab.firmware.audio.stream import plan_stream
+    from emulab.firmware.codegen.generator import TensorDescription
+
+    def described(spec: TensorSpec) -> TensorDescription:
+        scale = (spec.scale, spec.zero_point) if spec.quantised else (None, None)
+        return TensorDescription(spec.name, spec.shape, spec.dtype, 0, *scale)
+
+    options = stream_options(stream)
+    return options, plan_stream(options, described(given), described(answer))
 
 
 def stream_plan(options: StreamOptions, firmware: Firmware) -> StreamPlan:
@@ -78,7 +92,7 @@ def add_stream(
     metrics = {**result.metrics, **_margin(result, plan)}
     artifacts = dict(result.artifacts)
     step("recordings on the host")
-    heard, reason = _recordings(loaded, stream)
+    heard, reason = recordings(loaded, stream)
     told = _host(model, heard, options, plan, stream)
     metrics.update(_accuracy(told, reason, stream))
     details: dict[str, Any] = {
@@ -125,7 +139,7 @@ def _margin(result: Result, plan: StreamPlan) -> dict[str, Quantity]:
 # -- the host -----------------------------------------------------------------------------------------------
 
 
-def _recordings(loaded: LoadedScenario, stream: Stream) -> tuple[list[tuple[Recording, NDArray[Any]]], str]:
+def recordings(loaded: LoadedScenario, stream: Stream) -> tuple[list[tuple[Recording, NDArray[Any]]], str]:
     """Recordings that are here with their samples, and why synthetic sound stands in their place (or nothing)."""
     from emulab.model.streaming import Recording
     from emulab.quality.streaming import read_wav, runner_list, synthetic_sound
