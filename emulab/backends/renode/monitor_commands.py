@@ -35,6 +35,9 @@ def mc_emulab_attach(uart_name, counters):
     emulab_parts['uart'], emulab_parts['cpu'], emulab_parts['machine'] = uart, machine['sysbus.cpu'], machine
     emulab_parts['said'], emulab_parts['counters'] = said, str(counters).split()
     emulab_parts['marks'] = Queue.Synchronized(Queue())
+    emulab_parts['waiting'], emulab_parts['feeding'] = Queue.Synchronized(Queue()), False
+    if hasattr(uart, 'BufferStateChanged'):
+        uart.BufferStateChanged += emulab_feed # what its receiver had no room for
     emulab_parts['runs'] = False # a pause nobody was told of is not passed over
 
 def mc_emulab_mark(text):
@@ -45,9 +48,20 @@ def mc_emulab_mark(text):
     widths = SysbusAccessWidth.Byte | SysbusAccessWidth.Word | SysbusAccessWidth.DoubleWord
     machine.SystemBus.AddWatchpointHook(UInt64(marked), widths, Access.Write, stored)
 
+def emulab_feed(*unused):
+    uart, waiting = emulab_parts['uart'], emulab_parts['waiting']
+    while waiting.Count and not emulab_parts['feeding'] and not emulab_full(uart):
+        emulab_parts['feeding'] = True # a byte changes the state that this listens to
+        uart.WriteChar(waiting.Dequeue())
+        emulab_parts['feeding'] = False
+
+def emulab_full(uart):
+    return hasattr(uart, 'BufferState') and str(uart.BufferState) == 'Full'
+
 def mc_emulab_put(text):
     for at in range(0, len(text), 2):
-        emulab_parts['uart'].WriteChar(int(text[at:at + 2], 16))
+        emulab_parts['waiting'].Enqueue(int(text[at:at + 2], 16))
+    emulab_feed()
 
 def mc_emulab_state():
     cpu, said = emulab_parts['cpu'], emulab_parts['said']

@@ -127,7 +127,8 @@ def peripheral_text(platform: Platform) -> str:
 
 
 def register_script(registers: dict[str, Any]) -> str:
-    """Python that Renode runs per access: reset values, writable bits, bits that follow others or stay at one."""
+    """Python that Renode runs per access: reset values, writable bits, bits that follow others, of the
+    same register or of another one, or stay at one."""
     rows: list[str] = []
     for name, given in registers.items():
         r: dict[str, Any] = {"offset": given} if isinstance(given, int) else given
@@ -135,10 +136,15 @@ def register_script(registers: dict[str, Any]) -> str:
         for to, source in r.get("follows", {}).items():
             (low_to, mask), (low_from, _) = _bits(to), _bits(source)
             follows.append((low_to, low_from, mask))
+        mirrors = []
+        for to, source in r.get("mirrors", {}).items():
+            other, _, field = str(source).rstrip("]").partition("[")
+            if other in registers:
+                (low_to, mask), (low_from, _) = _bits(to), _bits(int(field) if field.isdigit() else field)
+                mirrors.append((low_to, _offset(registers[other]), low_from, mask))
         row = (r.get("reset", 0), r.get("writable", 0xFFFFFFFF), r.get("self_clearing", 0), r.get("clear_on_one", 0))
-        rows.append(
-            f"    0x{r['offset']:X}: ({', '.join(map(hex, row))}, {hex(r.get('ones', 0))}, {follows}), # {name}"
-        )
+        numbers = ", ".join(map(hex, (*row, r.get("ones", 0))))
+        rows.append(f"    0x{r['offset']:X}: ({numbers}, {follows}, {mirrors}), # {name}")
     table = "\n".join(rows)
     return f"""registers = {{
 {table}
@@ -150,8 +156,10 @@ if request.isInit if old else request.IsInit:
 def settle(row, value):
     for to, source, mask in row[5]:
         value = (value & ~(mask << to)) | (((value >> source) & mask) << to)
+    for to, other, source, mask in row[6]:
+        value = (value & ~(mask << to)) | (((values.get(other, 0) >> source) & mask) << to)
     return (value | row[4]) & 0xFFFFFFFF
-none = (0, 0xFFFFFFFF, 0, 0, 0, [])
+none = (0, 0xFFFFFFFF, 0, 0, 0, [], [])
 row = registers.get(offset, none)
 if request.isRead if old else request.IsRead:
     found = settle(row, values.get(offset, 0))
@@ -165,6 +173,10 @@ elif request.isWrite if old else request.IsWrite:
     value = (values.get(offset, 0) & ~plain) | (written & plain)
     values[offset] = value & ~(written & row[3]) & ~row[2]
 """
+
+
+def _offset(given: Any) -> int:
+    return int(given if isinstance(given, int) else given["offset"])
 
 
 def _bits(field: int | str) -> tuple[int, int]:
