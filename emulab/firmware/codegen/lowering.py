@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-MIN_SPARE_BYTES = 6144
+MIN_SPARE_BYTES = 5120
 """Scratch that is always granted: a fraction of what the reference interpreter itself needs besides tensors."""
 
 

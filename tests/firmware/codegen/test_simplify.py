@@ -93,3 +93,13 @@ def test_other_constants_only_without_padding(tmp_path: Path) -> None:
 
 def test_channels_that_leave_the_graph_stay(tmp_path: Path) -> None:
     check(network(2, same=True, dead_value=0, pooled=False, used_twice=True), tmp_path, pruned=False, outputs=2)
+
+
+def test_a_zero_point_beyond_its_type_takes_the_general_requantisation() -> None:
+    from emulab.firmware.codegen.fixed_point import Multiplier
+    from emulab.firmware.codegen.ops.channels import EXACT, channel_table
+
+    weights, multipliers = np.ones((2, 3), np.int8), [Multiplier(1 << 30, -20)] * 2
+    assert channel_table(weights, [0, 0], multipliers, 0, 5, (-128, 127)).mode != EXACT
+    for zero in (-108030, 2**31 - 1, -(2**31)):
+        assert channel_table(weights, [0, 0], multipliers, 0, zero, (-128, 127)).mode == EXACT

@@ -79,10 +79,12 @@ def channel_table(
     fast = np.zeros((len(bias), 4), np.int32)
     exact = np.zeros((len(bias), 4), np.int32)
     silent = []
-    all_fast = True
+    all_fast = abs(above) <= 1024  # of a zero point that int8 can hold: 382 at most
     for i, (low, f, high) in enumerate(_accumulators(weights, bias, x_zero)):
         m = multipliers[i]
         exact[i] = (wrap32(f), m.value, 0, m.shift)
+        if not all_fast:
+            continue
         right = -m.shift
         if low > -(2**30) and high < 2**30 and (0 if relu else 1) <= right <= MAX_FAST_SHIFT:
             fast[i] = (f, m.value, ((1 << right) >> 1) + (above << right), right)
