@@ -53,10 +53,9 @@ class EspRom:
             except TimeoutError:
                 continue
             client.settimeout(None)
-            with client:
-                # What it cannot make sense of (a packet sent again because it was slow) ends the session, not the chip.
-                with contextlib.suppress(OSError, struct.error, zlib.error, KeyError):
-                    self._serve(client)
+            # What it cannot make sense of (a packet sent again because it was slow) ends the session, not the chip.
+            with client, contextlib.suppress(OSError, struct.error, zlib.error, KeyError):
+                self._serve(client)
 
     def _serve(self, client: socket.socket) -> None:
         self._stub = False
