@@ -211,6 +211,7 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         try:
             return self.process.monitor.execute(command, limit_s)
         except MonitorTimeout:
+            self._check_alive()
             self._ended = self._why()
             raise FirmwareFault(f"{self._ended}; Renode did not come back from {command!r}") from None
         except ToolError:

@@ -122,6 +122,18 @@ def test_a_window_that_occurs_again_is_counted_again(subject: Subject) -> None:
     assert all(a.stop_s <= b.start_s for a, b in itertools.pairwise(found))
 
 
+def test_markers_bound_an_inference(subject: Subject) -> None:
+    """The window that ``emulab run`` measures firmware of emulab by: stores to two variables, not code and not lines."""
+    marked = Window(name="marked", start="marker:inference.begin", stop="marker:inference.end")
+    with subject.open(INFERENCE, marked) as session:
+        infer(session, inputs(subject.firmware))
+        found = {window.name: window for window in session.profiler.windows()}
+    assert set(found) == {"inference", "marked"}
+    inner, outer = found["marked"], found["inference"]
+    assert outer.start_s <= inner.start_s < inner.stop_s <= outer.stop_s
+    assert 10_000 < inner.profile.instructions <= outer.profile.instructions
+
+
 def test_closing_twice_and_early(subject: Subject) -> None:
     session = subject.open()
     session.close()
