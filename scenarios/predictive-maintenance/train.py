@@ -29,7 +29,8 @@ import tensorflow as tf
 from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 
 from emulab.firmware.emlearn import parse_emlearn
-from emulab.firmware.trees import TreeEnsemble, parse_trees
+from emulab.firmware.estimators import trees_of
+from emulab.firmware.trees import TreeEnsemble
 from emulab.quality.bearing import BINS, CONDITIONS, simulated_set
 from emulab.quality.export import export_tflite, write_whole
 from emulab.quality.recordings import HELD_OUT_LOAD_HP, read_recordings
@@ -128,50 +129,14 @@ def through_emlearn(model: RandomForestClassifier) -> TreeEnsemble:
     return parse_emlearn(converted.save(name="forest", format="csv"), "forest", CONDITIONS, SCALE)
 
 
-def quantised(model: GradientBoostingClassifier) -> TreeEnsemble:
-    """Boosted trees -> checked ensemble: whole thresholds (no decision changes), leaves as int16 of one scale."""
-    trees = [t.tree_ for t in model.estimators_.ravel()]
-    largest = max(float(np.abs(tree.value[tree.children_left < 0]).max()) for tree in trees)
-    leaf_scale = largest * model.learning_rate / 32767
-    nodes: list[list[int]] = []
-    leaves: dict[int, int] = {}
-
-    def walk(tree: Any, at: int) -> int:
-        if tree.children_left[at] < 0:
-            value = int(np.rint(tree.value[at][0, 0] * model.learning_rate / leaf_scale))
-            return -leaves.setdefault(value, len(leaves)) - 1
-        index = len(nodes)
-        nodes.append([int(tree.feature[at]), int(np.floor(tree.threshold[at])), 0, 0])
-        nodes[index][2] = walk(tree, tree.children_left[at])
-        nodes[index][3] = walk(tree, tree.children_right[at])
-        return index
-
-    roots = [walk(tree, 0) for tree in trees]
-    prior = np.log(np.maximum(model.init_.class_prior_, 1e-9))
-    return parse_trees(
-        {
-            "format": "emulab-trees",
-            "version": 1,
-            "kind": "boosted",
-            "features": BINS,
-            "scale": SCALE,
-            "labels": list(CONDITIONS),
-            "leaf_scale": leaf_scale,
-            "base": [int(v) for v in np.rint(prior / leaf_scale)],
-            "roots": roots,
-            "nodes": nodes,
-            "leaves": [[value] for value in leaves],
-        }
-    )
-
-
 def answers(trees: TreeEnsemble, x: np.ndarray) -> np.ndarray:
     return np.array([int(np.argmax(trees.sums(row))) for row in x])
 
 
 def guesses(x: np.ndarray, y: np.ndarray, tests: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
     """Train all three on (x, y); class per window of every test set, by model."""
-    cnn, trees = fit_cnn(x, y), {"forest": through_emlearn(fit_forest(x, y)), "boosted": quantised(fit_boosted(x, y))}
+    boosted = trees_of(fit_boosted(x, y), SCALE, CONDITIONS)
+    cnn, trees = fit_cnn(x, y), {"forest": through_emlearn(fit_forest(x, y)), "boosted": boosted}
     result = {"cnn": {name: cnn.predict(real(t), verbose=0).argmax(axis=1) for name, t in tests.items()}}
     for name, model in trees.items():
         result[name] = {test: answers(model, t) for test, t in tests.items()}
@@ -214,7 +179,7 @@ def main() -> None:
     cnn, forest, boosted = fit_cnn(x, y), fit_forest(x, y), fit_boosted(x, y)
     picked = np.random.default_rng(SEED).choice(len(x), 300, replace=False)
     files = {"cnn_float32.tflite": convert(cnn), "cnn_int8.tflite": convert(cnn, x[picked])}
-    trees = {"forest.json": through_emlearn(forest), "boosted.json": quantised(boosted)}
+    trees = {"forest.json": through_emlearn(forest), "boosted.json": trees_of(boosted, SCALE, CONDITIONS)}
     for name, estimator in (("forest.json", forest), ("boosted.json", boosted)):
         same = np.mean(answers(trees[name], x[:1000]) == estimator.predict(x[:1000]))
         print(f"{name}: {same:.4f} of answers as the estimator's, {len(trees[name].nodes)} nodes", flush=True)
