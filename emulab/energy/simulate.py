@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 UNITS_S = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0, "y": 31536000.0}
 
+LONGEST_S = 100 * UNITS_S["y"]
+"""Longer than any store keeps its charge; a harvester's profile is followed piece by piece that long."""
+
 
 def parse_duration(text: str) -> float:
     """``365d``, ``12h``, ``90min``, ``30s``, ``2w``, ``1y`` (365 days) or plain seconds, in seconds.
@@ -40,8 +43,8 @@ def parse_duration(text: str) -> float:
     if match is None or unit not in UNITS_S:
         raise InputError(f"--for {text}: expected a number and one of {', '.join(UNITS_S)}, e.g. 365d")
     seconds = float(match[1]) * UNITS_S[unit]
-    if not 0 < seconds < math.inf:
-        raise InputError(f"--for {text}: expected a time above 0")
+    if not 0 < seconds <= LONGEST_S:
+        raise InputError(f"--for {text}: expected a time above 0 and at most {LONGEST_S / UNITS_S['y']:g}y")
     return seconds
 
 

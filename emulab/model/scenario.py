@@ -231,7 +231,7 @@ class Scenario(Schema):
     published: dict[str, str] = Field(
         default={}, description="platform -> key of the published result `of: published` refers to"
     )
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     allow_commands: list[str] = Field(
         default=[], description="commands a hardware run may execute, only with --allow-commands"
     )

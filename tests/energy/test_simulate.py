@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from nodes import cell, cycle, n, platform, toy_power
 
+from emulab.cli import main
 from emulab.energy.duty import Study, run_study, simulate_duty_cycle
 from emulab.energy.montecarlo import monte_carlo
 from emulab.energy.simulate import (
@@ -35,7 +36,7 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "d", "-3d", "3 fortnights", "0s", "1e400d"])
+@pytest.mark.parametrize("text", ["", "d", "-3d", "3 fortnights", "0s", "1e400d", "1e300d", "101y"])
 def test_bad_durations(text: str) -> None:
     with pytest.raises(InputError, match="--for"):
         parse_duration(text)
@@ -155,3 +156,17 @@ def test_exact_tolerances_give_the_exact_result() -> None:
     assert drawn.mean_current_a[0] == pytest.approx(
         run_study(Study(board, node, {}), trace=False).mean_current_a, rel=1e-9
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seed", "-1"], "--seed -1: expected at least 0"),
+        (["--monte-carlo", "-3"], "--monte-carlo -3: expected at least 0"),
+        (["--workers", "0"], "--workers 0: expected at least 1"),
+        (["--for", "1e300d"], "--for 1e300d: expected a time above 0 and at most 100y"),
+    ],
+)
+def test_nonsense_options_are_one_line(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "vibration-node", *options]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"emulab: error: {said}"]

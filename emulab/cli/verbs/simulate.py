@@ -55,6 +55,13 @@ def run(args: argparse.Namespace) -> int:
 
     loaded = load_scenario(args.scenario, args.overrides)
     duration_s = parse_duration(args.duration)
+    for option, value, least in (
+        ("--monte-carlo", args.monte_carlo, 0),
+        ("--seed", args.seed, 0),
+        ("--workers", args.workers, 1),
+    ):
+        if value is not None and value < least:
+            raise InputError(f"{option} {value}: expected at least {least}")
     cycle = loaded.scenario.duty_cycle
     if cycle is None:
         raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
