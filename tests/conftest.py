@@ -1,8 +1,14 @@
-"""What all tests share: a cache of the test session's own, and the reference data where there is some."""
+"""What all tests share: a cache of the test session's own, and the reference data where there is some.
+
+Files that take long come first, so that no process of the session is left alone with one of them at the end
+(``--no-loadscope-reorder``).
+"""
 
 from __future__ import annotations
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +23,45 @@ settings.register_profile(
     derandomize="EMULAB_FUZZ_EXAMPLES" not in os.environ,
 )
 settings.load_profile("emulab")
+
+LONG = (
+    "contract/test_outputs",
+    "firmware/test_helium",
+    "firmware/test_dut_unicorn",
+    "codegen/test_operators",
+    "quality/test_evaluation",
+    "test_pytest_plugin",
+    "firmware/test_dut_firmware",
+    "codegen/test_reference_models",
+    "firmware/test_build",
+    "run/test_streaming",
+    "run/test_cosim",
+    "contract/test_identical_elf",
+    "benchmarks/test_command_line",
+    "backends/test_bench_kws",
+    "sweep/test_engine",
+    "codegen/test_int16",
+    "run/test_golden",
+    "run/test_main_job",
+)
+"""Files that took half a minute and more, the longest first."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Ctrl-C reaches the processes that tests start, also where the session itself was started without it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        with suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, in an order that every process of the session finds alike."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.with_suffix("").as_posix()
+        return next((place for place, name in enumerate(LONG) if path.endswith(name)), len(LONG))
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,13 +75,16 @@ def machine_s(path: Path) -> tuple[float, int]:
         return time.process_time() - started, machine.face.instructions
 
 
-def test_full_profile_against_bare_unicorn(tmp_path: Path) -> None:
+def test_full_profile_against_bare_unicorn(benchmark: Any, tmp_path: Path) -> None:
     path = image(tmp_path)
-    bare = min(bare_s(path) for _ in range(3))
-    results = [machine_s(path) for _ in range(3)]
+    rounds = 3 if benchmark.enabled else 1
+    bare = min(bare_s(path) for _ in range(rounds))
+    results = [benchmark.pedantic(machine_s, (path,), rounds=1), *(machine_s(path) for _ in range(rounds - 1))]
     full, instructions = min(results)
     expected = OUTER * (5 + 64 * (len(INNER) // 2 + 2) + 2)
     assert instructions == pytest.approx(expected, rel=0.01)
     speed = instructions / full / 1e6
     print(f"bare {bare:.3f} s, full profile {full:.3f} s, ratio {full / bare:.2f}, {speed:.0f} M instructions/s")
-    assert full <= LIMIT * bare
+    benchmark.extra_info.update(ratio=full / bare)
+    if benchmark.enabled:  # processor times too depend on who else uses the caches
+        assert full <= LIMIT * bare
