@@ -80,6 +80,18 @@ def test_a_stall_of_a_multiple_of_64_is_seen_by_arrival():
     assert ppk.decode(data, CAL, 3.0).lost_samples == 0  # the counter alone cannot know
 
 
+def test_a_host_that_is_late_to_the_end_invents_no_loss():
+    data = stream([0.01] * 200_000)
+    arrivals = [(4 * (i + 1000), (i + 1000) / 1e5 + 0.001) for i in range(0, 150_000, 1000)]
+    late = [*arrivals, (4 * 170_000, 2.4), (4 * 200_000, 2.41)]
+    assert ppk.decode(data, CAL, 3.0, arrivals=late).lost_samples > 0  # as far as arrivals can tell
+    assert ppk.decode(data, CAL, 3.0, arrivals=late, stopped_s=2.002).lost_samples == 0
+    # What is missing is missing all the same: 25 600 samples before a stall, the end in time.
+    gone = [(n, t + 0.256 * (n > 4 * 80_000)) for n, t in arrivals]
+    found = ppk.decode(data, CAL, 3.0, arrivals=[*gone, (4 * 200_000, 2.6)], stopped_s=2.258)
+    assert found.lost_samples == pytest.approx(25_600, abs=2000)
+
+
 def test_arrival_jitter_and_clock_error_invent_no_loss():
     rng = np.random.default_rng(3)
     data = stream([0.01] * 200_000)

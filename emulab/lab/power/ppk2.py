@@ -31,6 +31,7 @@ class Ppk2:
         self._port = open_port(options.address, 115200, "power monitor PPK2")
         self._reader: StreamReader | None = None
         self._start_s = 0.0
+        self._stopped_s: float | None = None
         try:
             self.modifiers = self._calibration()
             self._send(packet.SET_POWER_MODE, packet.MODE_SOURCE if options.source else packet.MODE_AMPERE)
@@ -72,7 +73,7 @@ class Ppk2:
             self._reader.stop()
         self._port.reset_input_buffer()
         self._reader = StreamReader(self._port)
-        self._start_s = self._clock()
+        self._start_s, self._stopped_s = self._clock(), None
         self._send(packet.AVERAGE_START)
 
     def stop(self) -> None:
@@ -82,6 +83,7 @@ class Ppk2:
         time.sleep(TAIL_S)
         with contextlib.suppress(*LINE_ERRORS):  # the reader says when the line is gone
             self._port.write(bytes([packet.AVERAGE_STOP]))
+            self._stopped_s = self._stopped_s or hosttime.now_s()
         self._reader.settle()
         self._reader.stop()
 
@@ -100,6 +102,7 @@ class Ppk2:
                 self._start_s,
                 self._options.pin,
                 reader.arrivals,
+                self._stopped_s,
             )
         except ToolError as error:
             raise ToolError(f"{error}; {reader.trouble}" if reader.trouble else str(error)) from None

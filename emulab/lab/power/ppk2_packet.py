@@ -21,6 +21,8 @@ ADC_MULTIPLIER = 1.8 / 163840
 ADC_FULL = 0x3FFF
 RANGES = 5
 COUNTER = 64
+END_SLACK_S = 0.02
+"""By how much the last samples may be late before it is the host that was late, and not samples that are missing."""
 AVERAGE_START, AVERAGE_STOP = 0x06, 0x07
 DEVICE_RUNNING_SET, REGULATOR_SET, SET_POWER_MODE, GET_META_DATA, RESET = 0x0C, 0x0D, 0x11, 0x19, 0x20
 MODE_AMPERE, MODE_SOURCE = 0x01, 0x02
@@ -142,11 +144,11 @@ class Words:
     resyncs: int
 
 
-def place(data: bytes, arrivals: Sequence[tuple[int, float]] = ()) -> Words:
+def place(data: bytes, arrivals: Sequence[tuple[int, float]] = (), stopped_s: float | None = None) -> Words:
     """Cut *data* into words by the running counter: lost samples leave gaps, lost bytes are resynchronised.
 
     ``arrivals`` are (bytes so far, host seconds): with them a loss of a multiple of 64 samples, which the counter
-    cannot show, is seen where the stream stood still.
+    cannot show, is seen where the stream stood still. ``stopped_s`` is when the device was asked to stop.
     """
     import numpy as np
 
@@ -176,7 +178,7 @@ def place(data: bytes, arrivals: Sequence[tuple[int, float]] = ()) -> Words:
     steps: Any = np.diff(counter) % COUNTER
     steps[steps == 0] = COUNTER
     if arrivals:
-        steps = _with_stalls(steps, offset, arrivals)
+        steps = _with_stalls(steps, offset, arrivals, stopped_s)
     return Words(words, np.concatenate([[0], np.cumsum(steps)]), resyncs)
 
 
@@ -214,8 +216,12 @@ def _aligned_run(words: Any) -> int:
     return int(last[-1]) + 2 if len(last) else 0
 
 
-def _with_stalls(steps: Any, offset: Any, arrivals: Sequence[tuple[int, float]]) -> Any:
-    """Add the multiples of 64 samples that went missing while the stream stood still."""
+def _with_stalls(steps: Any, offset: Any, arrivals: Sequence[tuple[int, float]], stopped_s: float | None) -> Any:
+    """Add the multiples of 64 samples that went missing while the stream stood still.
+
+    *stopped_s* is when the device was asked to stop, on the clock of the arrivals: all was sampled by then, so that a host
+    that is late to the last chunk is not taken for one that lost samples.
+    """
     import numpy as np
 
     ends = np.asarray([count for count, _ in arrivals])
@@ -229,10 +235,13 @@ def _with_stalls(steps: Any, offset: Any, arrivals: Sequence[tuple[int, float]])
     behind = times * RATE_HZ - slots[index]
     # Arrival can only be late: what a sample is behind is at most what any later one is.
     behind = np.minimum.accumulate(behind[::-1])[::-1]
+    least = COUNTER / 2
+    if stopped_s is not None and behind[-1] > (end := stopped_s * RATE_HZ - slots[-1]) + END_SLACK_S * RATE_HZ:
+        behind, least = np.minimum(behind, end), END_SLACK_S * RATE_HZ
     gaps = np.diff(behind)
     typical = float(np.median(gaps))
     steps = steps.copy()
-    for k in np.flatnonzero((gaps - typical > COUNTER / 2) & (np.diff(times) > 0.1)):
+    for k in np.flatnonzero((gaps - typical > least) & (np.diff(times) > 0.1)):
         missing = round((float(gaps[k]) - typical) / COUNTER) * COUNTER
         where = int(index[k])
         if missing > 0 and where < len(steps):
@@ -247,12 +256,14 @@ def decode(
     start_s: float = 0.0,
     pin: int = 0,
     arrivals: Sequence[tuple[int, float]] = (),
+    stopped_s: float | None = None,
 ) -> Capture:
     """A stream of samples as a capture: NaN where samples are lost or in no known range; edges of logic *pin*
-    marked."""
+    marked. *arrivals* (bytes so far, seconds) and when the device was asked to stop tell of losses that its counter of
+    six bits does not."""
     import numpy as np
 
-    placed = place(data, arrivals)
+    placed = place(data, arrivals, stopped_s)
     if not len(placed.words):
         raise ToolError("PPK2: no samples came; is it measuring, and is this its port?")
     total = int(placed.slots[-1]) + 1
