@@ -193,6 +193,8 @@ def markdown(rows: Sequence[Beacon]) -> str:
         "from the other boards with such a stack, never from a row of the same board. Which captures have a stack that",
         "computes, and that the EFR32MG24 runs without its DC/DC, was told from their traces and notes; figures of the",
         "rows were seen while this form was chosen, so it is a check by boards left out, not a blind one.",
+        "In a duty cycle: `parts: {ble: efr32bg22-radio}`, then `use: ble.advertise_stack` (or `ble.advertise`, the radio",
+        "alone) with `bytes: 19`.",
         "",
         "| board | capture | sleep uA | predicted | event uJ | predicted | per second uJ | predicted | error | stack |",
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
