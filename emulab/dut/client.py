@@ -284,8 +284,10 @@ class DutClient:
     def _read_line(self, deadline: float) -> tuple[float, str] | None:
         """Next line with the session clock of its arrival; None when *deadline* (monotonic) passed in silence.
 
-        One read is always tried, so that a host that was stopped past the deadline still sees what came meanwhile.
+        One read is always tried, so that a host that was stopped past the deadline still sees what came meanwhile; a board
+        that goes on and on without ending a line is left after GRACE_S more.
         """
+        late: float | None = None
         while not self._pending:
             left = deadline - time.monotonic()
             data = self.console.read(min(max(left, 0.001), POLL_S))
@@ -295,8 +297,11 @@ class DutClient:
                 self._pending.append((when, text))
                 if text.startswith(messages.BOOT_MODE):
                     self.mode = "energy" if "energy" in text else "performance"
-            if not self._pending and not data and time.monotonic() >= deadline:
-                return None
+            now = time.monotonic()
+            if now >= deadline:
+                late = now if late is None else late
+                if not self._pending and (not data or now - late > GRACE_S):
+                    return None
         return self._pending.pop(0)
 
     def _until_ready(self, what: str, limit_s: float, booting: bool = False) -> list[str]:

@@ -46,6 +46,8 @@ class PowerSource(Protocol):
 DEEP_SLEEP = "deep-sleep"
 AWAKE, ASLEEP = "awake", "sleep"
 KEPT_SLEEPS = 8192
+LOOK = 8
+"""Steps by which a length of cycle is refused at first sight."""
 
 Parts = dict[tuple[str, str], float]
 """A figure per (component, phase)."""
@@ -307,6 +309,15 @@ def steady_cycle(
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(totals)]
     for length in range(1, len(steps) // cycles + 1):
         if totals[-1][0] - totals[-length * cycles - 1][0] < least_s * cycles * (1 - 1e-6):
+            continue
+        means = [(totals[-1][i] - totals[-length - 1][i]) / length for i in (0, 1)]
+        # most lengths are refused by the last few steps alone
+        if any(
+            abs(steps[-n - lap * length][i] - steps[-n][i]) > 10 * tolerance * max(abs(steps[-n][i]), means[i])
+            for lap in range(1, cycles)
+            for n in range(1, min(LOOK, length) + 1)
+            for i in (0, 1)
+        ):
             continue
         recent = steps[-length * cycles :]
         laps = [recent[i : i + length] for i in range(0, len(recent), length)]

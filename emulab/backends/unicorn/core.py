@@ -45,6 +45,9 @@ class Core(Protocol):
     def wakes(self) -> bool:
         """Whether something is pending that ends a sleep, masked or not."""
 
+    def deaf(self) -> bool:
+        """Whether no interrupt can be taken now or ever, unless what runs now changes that."""
+
     def woken(self) -> None:
         """The sleep ended."""
 

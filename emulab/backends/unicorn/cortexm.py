@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from emulab.backends.unicorn.faults import describe_error
 from emulab.backends.unicorn.scs import Nvic, SystemControl
+from emulab.errors import FirmwareFault
 from emulab.probe import core as probe_core
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _ENTRY_CYCLES = {"armv6-m": 15, "armv7e-m": 12, "armv7-m": 12}
 """Cycles from the interrupted instruction to the first of the handler: Arm DDI 0484 3.5 (M0+), DDI 0439 3.9 (M4)."""
 _RETURN_CYCLES = {"armv6-m": 13, "armv7e-m": 10, "armv7-m": 10}
 _TAIL_CYCLES = 6
+_ERROR_INSTRUCTION = 10
+_WFE, _SEV = b"\x20\xbf", b"\x40\xbf"
 
 
 class CortexM:
@@ -137,12 +140,12 @@ class CortexM:
         vectors = self.machine.platform.soc.vector_base or 0
         self.scs.vtor = vectors
         stack, entry = struct.unpack("<II", self.machine.peek(vectors, 8))
-        if entry in (0, 0xFFFFFFFF) or self.machine._memory_at(entry & ~1, 2) is None:
+        if entry == 0xFFFFFFFF or not entry & 1 or self.machine._memory_at(entry & ~1, 2) is None:
             from emulab.errors import InputError
 
             raise InputError(
                 f"{self.machine.image.path}: the vector table at {vectors:#010x} has reset vector {entry:#010x}, which "
-                f"is not in the memories of {self.machine.platform.name}; is the image for another board?"
+                f"is no Thumb code in the memories of {self.machine.platform.name}; is the image for another board?"
             )
         if self.machine._memory_at(stack - 4, 4) is None:
             from emulab.errors import InputError
@@ -193,6 +196,13 @@ class CortexM:
         if self.nvic.most_urgent() is not None:
             return True
         return bool(self.scs.scr & 0x10 and self.nvic.pending)
+
+    def deaf(self) -> bool:
+        """PRIMASK or FAULTMASK set, or neither an interrupt nor SysTick enabled."""
+        masks = self.engine.get_all(self._masks)
+        if masks[0] & 1 or (not self.is_v6 and masks[2] & 1):
+            return True
+        return not self.nvic.pending and not self.scs.systick.control & 2 and all(e < 16 for e in self.nvic.enabled)
 
     def execution_priority(self, ignore_primask: bool = False) -> int:
         """Priority of what runs now; 256 for thread mode without masks."""
@@ -253,6 +263,7 @@ class CortexM:
         registers[14] = link & ~0x10 if floating else link
         self._set_ipsr(number, status)
         self.active.append(number)
+        self.event_register = True
         self.nvic.pending.discard(number)
         vector = struct.unpack("<I", machine.peek(self.scs.vtor + 4 * number, 4))[0]
         if not vector & 1 or machine._memory_at(vector & ~1, 2) is None:
@@ -276,6 +287,7 @@ class CortexM:
         if not self.active:
             raise machine.fault(f"exception return {value:#010x} without an active exception")
         number = self.active.pop()
+        self.event_register = True
         self.nvic.returned(number)
         floating = self.has_fpu and not value & 0x10
         to_thread = bool(value & 8)
@@ -331,12 +343,31 @@ class CortexM:
         if error and pc >= 0xFFFFFF00 and self.active:
             self._return()
             return
+        if error == _ERROR_INSTRUCTION and self._waits_for_event(pc):
+            return
         if error:
             raise machine.fault(describe_error(machine, error, 0))
         self._pc = pc
         current = machine.face.current
         if current != probe_core.NO_BLOCK and machine.table.flags[current] & probe_core.BLOCK_SLEEPS:
             self._sleep()
+
+    def _waits_for_event(self, pc: int) -> bool:
+        """WFE, which Unicorn stops at as if it were undefined, with the program counter behind it (Armv7-M ARM B1.5.18).
+
+        The event register is set by exceptions and by SEV; of SEV only the usual one is seen, right before the WFE.
+        """
+        try:
+            code = self.machine.peek(pc - 4, 4)
+        except FirmwareFault:
+            return False
+        if code[2:] != _WFE:
+            return False
+        self._pc = pc
+        event, self.event_register = self.event_register or code[:2] == _SEV, False
+        if not event:
+            self._sleep()
+        return True
 
     def _sleep(self) -> None:
         if self.wakes():

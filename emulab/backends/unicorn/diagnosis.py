@@ -25,11 +25,8 @@ def self_loop(machine: Machine) -> bool:
 
 
 def is_over(machine: Machine) -> bool:
-    """Nothing but a reset can end what the core does: a branch to itself while interrupts are masked (PRIMASK)."""
-    engine = machine.engine
-    if not engine.is_arm or not self_loop(machine):
-        return False
-    return bool(engine.get(engine.const.UC_ARM_REG_PRIMASK) & 1)
+    """Nothing but a reset can end what the core does: a branch to itself with interrupts masked, or none of them enabled."""
+    return self_loop(machine) and machine.core.deaf()
 
 
 def waits_for(machine: Machine) -> str:
@@ -41,7 +38,7 @@ def waits_for(machine: Machine) -> str:
     if machine.poll.repeating:
         return machine.poll.description()
     if self_loop(machine):
-        masked = " with interrupts masked" if is_over(machine) else ""
+        masked = " with interrupts masked or none enabled" if is_over(machine) else ""
         return f"loops on itself{masked} (an error handler, or the end of the program)"
     return "runs"
 

@@ -166,13 +166,15 @@ class Machine:
         return (memory, address - base) if address + size <= base + length else None
 
     def memory_range(self, address: int) -> tuple[int, int] | None:
-        """(base, end) of the memory that holds *address*, adjacent memories joined."""
+        """(base, end) of the memory that holds *address*, adjacent ones that firmware can write joined."""
         ranges: list[list[int]] = []
-        for base, size, _, _ in self.memories:
-            if ranges and base <= ranges[-1][1]:
+        joins = False
+        for base, size, memory, _ in self.memories:
+            if ranges and base <= ranges[-1][1] and joins and not memory.constant:
                 ranges[-1][1] = max(ranges[-1][1], base + size)
             else:
                 ranges.append([base, base + size])
+            joins = not memory.constant
         return next(((a, b) for a, b in ranges if a <= address < b), None)
 
     def constant_word(self, address: int) -> int | None:
@@ -184,19 +186,28 @@ class Machine:
 
     def peek(self, address: int, size: int) -> bytes:
         """Bytes of memory at *address*; FirmwareFault where there is none (a bad stack pointer, for example)."""
-        found = self._memory_at(address, size)
-        if found is None:
-            raise self.fault(f"access to {address:#010x}, where there is no memory")
-        memory, offset = found
-        return bytes(memory.view[offset : offset + size])
+        return b"".join(bytes(part) for part in self._views(address, size))
 
     def poke(self, address: int, data: bytes) -> None:
         """Write *data* to memory at *address*, as DMA and exception entry do."""
-        found = self._memory_at(address, len(data))
-        if found is None:
-            raise self.fault(f"access to {address:#010x}, where there is no memory")
-        memory, offset = found
-        memory.view[offset : offset + len(data)] = data
+        done = 0
+        for part in self._views(address, len(data)):
+            part[:] = data[done : done + len(part)]
+            done += len(part)
+
+    def _views(self, address: int, size: int) -> list[memoryview]:
+        """What holds [address, address + size): more than one part where adjacent memories meet."""
+        parts: list[memoryview] = []
+        left = size
+        while left or not parts:
+            at = bisect.bisect_right(self.memories, address, key=lambda m: m[0]) - 1
+            offset = address - self.memories[at][0] if at >= 0 else 0
+            here = min(left, self.memories[at][1] - offset) if at >= 0 else -1
+            if here < 0 or (left and not here):
+                raise self.fault(f"access to {address:#010x}, where there is no memory")
+            parts.append(memoryview(self.memories[at][2].view)[offset : offset + here])
+            address, left = address + here, left - here
+        return parts
 
     # -- devices --------------------------------------------------------------------------------------------
 

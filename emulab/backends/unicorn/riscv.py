@@ -108,6 +108,11 @@ class RiscV:
     def wakes(self) -> bool:
         return self._enabled() != 0
 
+    def deaf(self) -> bool:
+        """mstatus.MIE clear, or nothing enabled in mie."""
+        engine, const = self.engine, self.const
+        return not engine.get(const.UC_RISCV_REG_MSTATUS) & _MIE or not engine.get(const.UC_RISCV_REG_MIE)
+
     def take_interrupts(self) -> None:
         face = self.machine.face
         face.interrupt = int(bool(self.pending))

@@ -211,9 +211,9 @@ class NrfUarte(NrfPeripheral, SerialPort):
             self._end_receive()
 
     def _end_receive(self) -> None:
-        self._hold()
         self.value["RXDAMOUNT"], self._got = self._got, 0
         self.fire("ENDRX")
+        self._hold()
 
 
 class _Counter(NrfPeripheral):
@@ -233,9 +233,12 @@ class _Counter(NrfPeripheral):
     def mask(self) -> int:
         return (1 << self.width) - 1
 
+    def _passed(self) -> int:
+        """Ticks since the counter was started, wraps included."""
+        return int((self.now() - self._since) * self.tick_hz() + 1e-6) if self._running else 0
+
     def count(self) -> int:
-        passed = int((self.now() - self._since) * self.tick_hz() + 1e-6) if self._running else 0
-        return (self._from + passed) & self.mask()
+        return (self._from + self._passed()) & self.mask()
 
     def restart(self, count: int, running: bool) -> None:
         self._from, self._since, self._running = count, self.now(), running
@@ -251,7 +254,7 @@ class _Counter(NrfPeripheral):
         if self._running and self.tick_hz():
             for channel in self.channels():
                 wait = (self.value[f"CC{channel}"] - self.count()) & self.mask() or self.mask() + 1
-                due = self._since + (self.count() - self._from + wait) / self.tick_hz()
+                due = self._since + (self._passed() + wait) / self.tick_hz()
                 self._planned.append(self.after(due - self.now(), self._compare(channel)))
 
     def _compare(self, channel: int) -> Callable[[], None]:

@@ -74,7 +74,8 @@ class NrfRadio(NrfPeripheral):
 
     def _state(self, number: int, consumes: str) -> None:
         self.value["STATE"] = number
-        self.hold_clock(number != DISABLED)
+        if number != DISABLED:
+            self.hold_clock(True)
         self.state("radio", consumes)
 
     def task(self, name: str) -> None:
@@ -160,6 +161,7 @@ class NrfRadio(NrfPeripheral):
             self.task("TXEN")
         elif self.value["SHORTS"] & DISABLED_RXEN:
             self.task("RXEN")
+        self.hold_clock(self.value["STATE"] != DISABLED)
 
     def write_POWER(self, old: int, new: int) -> None:
         if old & 1 and not new & 1:
@@ -168,6 +170,7 @@ class NrfRadio(NrfPeripheral):
             for key in self.value:
                 self.value[key] = self.registers[key].reset
             self._state(DISABLED, "off")
+            self.hold_clock(False)
 
 
 @register("nrf-rng")
@@ -198,6 +201,7 @@ class NrfRng(NrfPeripheral):
         self.value["VALUE"] = self._seed >> 24
         self.fire("VALRDY")
         if self.value["SHORTS"] & 1:
-            self.task("STOP")
+            self._due = None
+            self.hold_clock(False)
         else:
             self._due = self.after(120e-6 if self.value["CONFIG"] & 1 else 30e-6, self._drawn)

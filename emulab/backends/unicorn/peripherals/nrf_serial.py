@@ -90,9 +90,9 @@ class NrfSerial(NrfPeripheral):
         if got:
             self.machine.poke(self.value["RXDPTR"], answer[:got])
         self.value["TXDAMOUNT"], self.value["RXDAMOUNT"] = sent, got
-        self.hold_clock(False)
         for event in ("ENDRX", "ENDTX", "END"):
             self.fire(event)
+        self.hold_clock(False)
 
     # -- I2C ------------------------------------------------------------------------------------------------
 
@@ -147,8 +147,8 @@ class NrfSerial(NrfPeripheral):
         if self._target is not None:
             self._target.stop()
             self._target = None
-        self.hold_clock(False)
         self.fire("STOPPED")
+        self.hold_clock(False)
 
     def write_ENABLE(self, _old: int, new: int) -> None:
         for mode, component in ((SPIM, "spi"), (TWIM, "i2c")):

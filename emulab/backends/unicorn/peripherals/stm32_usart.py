@@ -153,7 +153,7 @@ class Usart(SerialPort):
             or (cr3 & EIE and flags & ORE)
         )
         self.irq(bool(active))
-        if cr3 & DMAR and self._inbox and "dma_rx" in self.parameters:
+        if cr1 & UE and cr3 & DMAR and self._inbox and "dma_rx" in self.parameters:
             self.machine.dma_request(self.parameters["dma_rx"])
-        if cr3 & DMAT and self._space() and "dma_tx" in self.parameters:
+        if cr1 & (UE | TE) == UE | TE and cr3 & DMAT and self._space() and "dma_tx" in self.parameters:
             self.machine.dma_request(self.parameters["dma_tx"])
