@@ -93,6 +93,8 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         self._received = bytearray()
         self._now = Instant(0, (), 0)
         self._hooked: set[int] = set()
+        self._stored: set[int] = set()
+        """markers stored to since the last pause"""
         self.metrics: Path | None = None
         """what Renode's profiler writes"""
         self._set_hooks()
@@ -141,6 +143,7 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         """Run until a hook pauses, at the end of a line or at a window's address, or *limit_s* are over."""
         state = State.parse(self._command(f"emulab_run {max(1, round(limit_s * 1000))}", limit_s + _ANSWER_LIMIT_S))
         self._received += state.said
+        self._stored.update(state.marks)  # a pause may be asked for and not be there yet
         if state.runs:
             self._check_alive()
             return
@@ -153,8 +156,9 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         if self._tracker.addresses:
             self._at_hook(state.pc & ~1)
         for number in sorted(self._tracker.markers):
-            if self._tracker.addresses[number][0] in state.marks:
+            if self._tracker.addresses[number][0] in self._stored:
                 self._tracker.at_address(number, self._now)
+        self._stored.clear()
         self._take_lines()
 
     def _asleep_ns(self, state: State) -> int:

@@ -46,6 +46,7 @@ class Machine:
         self.marks: list[int] = []
         self.stored: list[int] = []
         self.runs = False
+        self.pausing = False
         self.crashes = False
         self.expected = 0
 
@@ -76,12 +77,19 @@ class Machine:
         self.pending.append(b"m-ready\r\n")
 
     def run(self, limit_ms: float) -> None:
-        """A line is printed, at whose end the hook pauses; without one it runs on."""
+        """A line is printed, at whose end the hook pauses; without one it runs on.
+
+        The pause after ``m-infer-...`` takes until the next look, as it does on a busy host.
+        """
+        if self.pausing:
+            self.runs = self.pausing = False
+            return
         self.runs = not self.pending
         if self.runs:
             time.sleep(limit_ms / 1000)
             return
         line = self.pending.pop(0)
+        self.runs = self.pausing = line.startswith(b"m-infer")
         if line.startswith(b"m-infer-start"):
             self.stored = self.marks[:1]
         elif line.startswith(b"m-infer-done"):
