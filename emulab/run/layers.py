@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from emulab.errors import EmulabError
 from emulab.model.record import LayerRow
+from emulab.run.front_end import FRONT_END_WINDOW
 
 if TYPE_CHECKING:
     from emulab.probe.profile import Profile, WindowProfile
@@ -106,32 +107,39 @@ def layer_rows(
     inferences: int,
     classes: Callable[[Iterable[Profile]], dict[str, int]] = lambda profiles: {},
 ) -> list[LayerRow]:
-    """Rows per layer, per inference, from the layers' own windows; a last row holds what ran outside of them."""
+    """Rows per layer, per inference, from the layers' own windows; the front end has a row where it has windows.
+
+    A last row holds what ran outside of them.
+    """
     n = max(inferences, 1)
     rows = []
-    for index, layer in enumerate(layers):
-        own = [w.profile for w in windows if w.name == f"layer:{index}" and w.profile is not None]
+
+    def row(window: str, name: str, **known: Any) -> LayerRow:
+        own = [w.profile for w in windows if w.name == window and w.profile is not None]
         read: dict[str, int] = {}
         written: dict[str, int] = {}
         for profile in own:
             for region, count in profile.regions.items():
                 read[region] = read.get(region, 0) + count.bytes_read
                 written[region] = written.get(region, 0) + count.bytes_written
+        return LayerRow(
+            name=name,
+            cycles=sum(p.cycles for p in own) / n,
+            instructions=round(sum(p.instructions for p in own) / n),
+            stall_cycles=sum(p.stall_cycles for p in own) / n,
+            fetch_stall_cycles=sum(p.misses.get(FETCH, 0) for p in own) / n,
+            executions=round(len(own) / n),
+            bytes_read={k: round(v / n) for k, v in read.items() if v},
+            bytes_written={k: round(v / n) for k, v in written.items() if v},
+            instruction_classes={k: round(v / n) for k, v in classes(own).items() if v},
+            **known,
+        )
+
+    if any(w.name == FRONT_END_WINDOW for w in windows):
+        rows.append(row(FRONT_END_WINDOW, "(front end)"))
+    for index, layer in enumerate(layers):
         rows.append(
-            LayerRow(
-                name=layer.op,
-                symbol=layer.symbol,
-                cycles=sum(p.cycles for p in own) / n,
-                instructions=round(sum(p.instructions for p in own) / n),
-                macs=layer.macs,
-                stall_cycles=sum(p.stall_cycles for p in own) / n,
-                fetch_stall_cycles=sum(p.misses.get(FETCH, 0) for p in own) / n,
-                flash_bytes=layer.flash_bytes,
-                executions=round(len(own) / n),
-                bytes_read={k: round(v / n) for k, v in read.items() if v},
-                bytes_written={k: round(v / n) for k, v in written.items() if v},
-                instruction_classes={k: round(v / n) for k, v in classes(own).items() if v},
-            )
+            row(f"layer:{index}", layer.op, symbol=layer.symbol, macs=layer.macs, flash_bytes=layer.flash_bytes)
         )
     rows.append(
         LayerRow(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from emulab.model.quantity import Quantity, unavailable
 from emulab.model.record import WindowRecord
+from emulab.run.front_end import FRONT_END_WINDOW
 
 if TYPE_CHECKING:
     from emulab.backends.base import Session
@@ -129,7 +130,7 @@ def performance_windows(
         if profiled is not None and not getattr(session, "timestamps_modelled", True):
             record = record.model_copy(update={"start_s": profiled.start_s, "stop_s": profiled.stop_s})
         if window.index == 0 and profiled is not None and profiled.profile is not None:
-            layers = [w for w in profiles if w.name.startswith(LAYER_WINDOW) and _inside(w, profiled)]
+            layers = [w for w in profiles if _of_layers(w) and _inside(w, profiled)]
             rows = _layers(profiled.profile, layers, plan, window.inferences, classes)
             record = record.model_copy(update={"layers": rows})
         records.append(record)
@@ -171,6 +172,11 @@ def window_latency(records: list[WindowRecord], told_s: float, details: dict[str
     value = statistics.median(own)
     source = "modelled cycles between DUT timestamps, median over windows"
     return {"latency_s": Quantity(value=value, unit="s", kind="modelled", uncertainty=spread, source=source)}
+
+
+def _of_layers(window: WindowProfile) -> bool:
+    """A layer's own window, or that of the front end before them."""
+    return window.name.startswith(LAYER_WINDOW) or window.name == FRONT_END_WINDOW
 
 
 def _inside(inner: WindowProfile, outer: WindowProfile) -> bool:
@@ -235,7 +241,7 @@ def _layers(
     from emulab.run.layers import SymbolMap, fold, layer_rows
 
     assert plan.image is not None, "what was profiled was given"
-    if layers:
+    if any(w.name.startswith(LAYER_WINDOW) for w in layers):
         return layer_rows(whole, layers, plan.layers, inferences, classes)
     symbols = [(s.name, s.address, s.size) for s in plan.image.all_symbols if s.kind == "function"]
     return fold(whole, SymbolMap(symbols), inferences) if symbols else []

@@ -60,6 +60,10 @@ def test_layers_come_in_model_order_and_sum_to_the_profile() -> None:
     assert [r.symbol or r.name for r in rows] == ["emulab_layer_0_a", "emulab_layer_1_b", "(between layers)"]
     assert rows[0].cycles == 55 and rows[0].instructions == 40 and rows[0].bytes_read == {"flash": 8}
     assert sum(r.cycles or 0 for r in rows) == 100
+    seen += [window("front_end", 0, 30, 6), window("front_end", 1, 34, 6)]
+    rows = layer_rows(Profile(cycles=200, instructions=100, stall_cycles=0), seen, layers, inferences=2)
+    assert [r.name for r in rows] == ["(front end)", "A", "B", "(between layers)"]
+    assert rows[0].cycles == 32 and sum(r.cycles or 0 for r in rows) == 100
 
 
 def test_functions_come_by_weight_and_sum_to_the_profile() -> None:

@@ -89,7 +89,9 @@ def test_a_forest_pays_for_its_features() -> None:
     """The front end runs on the target: its time is part of the latency, and what it gives is what the host expects."""
     several = [q for q in QUICK if "front_end" not in q and "samples" not in q]
     loaded = load_scenario("predictive-maintenance", [*several, "measure.accuracy_samples=1"]).variant("forest")
-    metrics = evaluate_job(loaded, Job("nrf52840-dk", "unicorn")).metrics
+    result = evaluate_job(loaded, Job("nrf52840-dk", "unicorn"))
+    metrics, rows = result.metrics, result.windows[0].layers
+    assert rows[0].name == "(front end)" and (rows[0].cycles or 0) > 1e6
     front_end, latency = metrics["front_end_s"].value, metrics["latency_s"].value
     assert front_end and latency and 0.99 < front_end / latency < 1
     assert 36_000 < (metrics["ram_bytes"].value or 0) < 45_000
