@@ -218,9 +218,9 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
     elif ctx.target is KernelTarget.RV32IM and _is_3x3(geometry):
         rows, pitch = _plane(geometry)
         if rows * pitch + 4 <= ctx.spare_bytes(op):
-            sources = ("depthwise_s8_rv32.c", "channels.c")
+            sources = ("depthwise_s8_rv32.c",)
             kernel, scratch = "emulab_depthwise_3x3_s8_rv32", rows * pitch + 4
-            weights, packed = np.ascontiguousarray(weights.reshape(9, out_c).T), packed_channels(packed)
+            weights = np.ascontiguousarray(weights.reshape(9, out_c).T)
             geometry |= {"strip_rows": rows, "pitch": pitch}
     elif ctx.target is KernelTarget.ARM_MVE and geometry["group_out_c"] == 1 and weights.min() > -128:
         sources, kernel = ("depthwise_s8_mve.c",), "emulab_depthwise_s8_mve"

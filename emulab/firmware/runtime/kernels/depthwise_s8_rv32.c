@@ -40,8 +40,7 @@ static inline __attribute__((always_inline)) void plane(const emulab_conv_s8_par
 void emulab_depthwise_3x3_s8_rv32(const emulab_conv_s8_params *p, const int8_t *in, int8_t *out, void *scratch)
 {
     int8_t *const whole = scratch;
-    const emulab_packed_channels packed =
-        emulab_packed(p->channels, p->out_c, 0, p->requant, p->out_zero + 127 - p->act_max);
+    const emulab_channel *const rows = p->channels;
     const int32_t channels = p->in_c, pitch = p->pitch;
     memset(whole, p->in_zero, (size_t)(p->strip_rows * pitch + 4));
     for (int32_t batch = 0; batch < p->batches; batch++) {
@@ -57,17 +56,15 @@ void emulab_depthwise_3x3_s8_rv32(const emulab_conv_s8_params *p, const int8_t *
                 }
             }
             const int8_t *w = p->weights + 9 * c;
-            emulab_channel channel;
-            emulab_unpack_channels(&packed, c, 1, &channel);
             const int32_t relu = p->requant == EMULAB_REQUANT_FAST_RELU;
             if (p->stride_w == 1 && relu) {
-                plane(p, whole, w, &channel, out + c, 1, EMULAB_REQUANT_FAST_RELU);
+                plane(p, whole, w, &rows[c], out + c, 1, EMULAB_REQUANT_FAST_RELU);
             } else if (p->stride_w == 1) {
-                plane(p, whole, w, &channel, out + c, 1, p->requant);
+                plane(p, whole, w, &rows[c], out + c, 1, p->requant);
             } else if (relu) {
-                plane(p, whole, w, &channel, out + c, 2, EMULAB_REQUANT_FAST_RELU);
+                plane(p, whole, w, &rows[c], out + c, 2, EMULAB_REQUANT_FAST_RELU);
             } else {
-                plane(p, whole, w, &channel, out + c, 2, p->requant);
+                plane(p, whole, w, &rows[c], out + c, 2, p->requant);
             }
         }
         in += p->in_h * p->in_w * channels;

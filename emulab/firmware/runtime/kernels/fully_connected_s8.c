@@ -8,6 +8,8 @@ void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const 
     const int32_t padded = (p->out_n + 3) & ~3;
     const emulab_packed_channels packed = emulab_packed(p->channels, padded, p->shared, p->requant, p->out_zero + 127 - p->act_max);
     const int32_t n = p->in_n, mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
+    emulab_channel c[4];
+    emulab_unpack_channels(&packed, 0, 4, c); /* where they share one scale, it stays */
     (void)scratch;
     for (int32_t batch = 0; batch < p->batches; batch++, in += n) {
         const int8_t *w = p->weights;
@@ -19,10 +21,11 @@ void emulab_fully_connected_s8(const emulab_fully_connected_s8_params *p, const 
             correction *= p->weight_zero;
         }
         for (int32_t o = 0; o < p->out_n; o += 4) {
-            emulab_channel c[4];
-            emulab_unpack_channels(&packed, o, 4, c);
-            int32_t s[4] = {c[0].bias + correction, c[1].bias + correction, c[2].bias + correction,
-                            c[3].bias + correction};
+            const int32_t *bias = p->channels + o;
+            int32_t s[4] = {bias[0] + correction, bias[1] + correction, bias[2] + correction, bias[3] + correction};
+            if (!p->shared) {
+                emulab_unpack_channels(&packed, o, 4, c);
+            }
             const int32_t count = p->out_n - o < 4 ? p->out_n - o : 4;
             if (count == 4) {
                 int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;

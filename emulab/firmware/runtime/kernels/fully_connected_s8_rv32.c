@@ -17,6 +17,8 @@ void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, c
     const int32_t n = p->in_n, mode = p->requant, zero = p->out_zero, low = p->act_min, high = p->act_max;
     const emulab_packed_channels packed =
         emulab_packed(p->channels, (p->out_n + 3) & ~3, p->shared, mode, zero + 127 - high);
+    emulab_channel c[4];
+    emulab_unpack_channels(&packed, 0, 4, c); /* where they share one scale, it stays */
     (void)scratch;
     for (int32_t batch = 0; batch < p->batches; batch++, in += n) {
         const int8_t *w = p->weights;
@@ -28,9 +30,11 @@ void emulab_fully_connected_s8_rv32(const emulab_fully_connected_s8_params *p, c
             correction *= p->weight_zero;
         }
         for (int32_t o = 0; o < p->out_n; o += 4) {
-            emulab_channel c[4];
-            emulab_unpack_channels(&packed, o, 4, c);
-            int32_t s0 = c[0].bias, s1 = c[1].bias, s2 = c[2].bias, s3 = c[3].bias;
+            const int32_t *bias = p->channels + o;
+            int32_t s0 = bias[0], s1 = bias[1], s2 = bias[2], s3 = bias[3];
+            if (!p->shared) {
+                emulab_unpack_channels(&packed, o, 4, c);
+            }
             const int8_t *x = in, *end = in + (n & ~3);
             EMULAB_NO_UNROLL
             while (x != end) {
