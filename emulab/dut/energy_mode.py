@@ -106,8 +106,9 @@ def energy(
             result = client.infer(count, warmups, limit_s=client.limit_s + extra)
             window = measured(index, result)
             if window.clock == "dut":
-                # The DUT's clock starts at its own zero: its duration, placed where its line arrived.
-                start = result.seen_start_s
+                # The DUT's clock starts at its own zero: its duration, placed where its lines arrived. They come late at
+                # times and never early: the earlier of the two places is the better one.
+                start = min(result.seen_start_s, result.seen_stop_s - window.elapsed_s)
                 window = MeasuredWindow(
                     index, start, start + window.elapsed_s, result.inferences, warmups, "dut", result.results
                 )
