@@ -1,7 +1,9 @@
 """Cortex-M3 and Cortex-M4: three stages, single issue, loads that pipeline with their neighbours.
 
 Costs are those of the Cortex-M4 TRM (DDI0439B) table 3-1 (integer), section 3.3.2 (pairing of loads and stores)
-and table 7-1 (FPU). What the manual leaves open (P, "1 to 3 cycles" of pipeline refill) is a parameter.
+and table 7-1 (FPU). Which branches show when they are decoded, and which when they are executed, is in the TRM of the
+Cortex-M3 r2p0 (DDI0337G table 15-3: CBZ, loads of the PC and registers other than LR are late). What the manuals leave
+open (P, "1 to 3 cycles" of pipeline refill) is a parameter.
 """
 
 from __future__ import annotations
@@ -9,11 +11,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from emulab.timing.pipeline import Parameter, Priced, ThumbModel, wide_at_halfword
-from emulab.timing.thumb import Instruction
+from emulab.timing.thumb import LR, Instruction
 
 COMMON = {
-    "refill_direct": Parameter(1, "P of a taken branch to an address in the instruction", 0, 3, free=True),
-    "refill_indirect": Parameter(2, "P of a branch to an address in a register, or loaded", 0, 4, free=True),
+    "refill_direct": Parameter(1, "P of a taken branch seen when it is decoded: B, BL, BX LR", 0, 3, free=True),
+    "refill_indirect": Parameter(
+        2, "P of one seen when it is executed: CBZ, CBNZ, other registers, what was loaded", 0, 4, free=True
+    ),
     "entry_wide_unaligned": Parameter(
         1, "more when the branch target is a 32-bit instruction across two words", 0, 3, free=True
     ),
@@ -99,8 +103,12 @@ class CortexM4(ThumbModel):
             elif kind == "table":
                 cost, taken = 2.0, p["refill_indirect"] + 1
             elif kind in ("branch", "call"):
-                taken = p["refill_direct"] if i.target >= 0 else p["refill_indirect"]
-            elif kind in ("return", "indirect"):
+                decoded = i.target >= 0 and not i.mnemonic.startswith("cb")
+                taken = p["refill_direct"] if decoded else p["refill_indirect"]
+            elif kind == "return":
+                late = previous is not None and previous.writes & 1 << LR
+                taken = p["refill_indirect"] if late else p["refill_direct"]
+            elif kind == "indirect":
                 taken = p["refill_indirect"]
             elif kind == "unknown":
                 cost = i.size / 2

@@ -1,8 +1,10 @@
 """Embench on STM32F4 silicon against the timing model: ``python -m emulab.timing.embench FOLDER [--output FILE]``
 
 FOLDER holds the programs of Embench 0.5 as ELF files, ``crc32.elf`` and so on: ``CPU_MHZ=16``, gcc -O2 -mcpu=cortex-m4
--mfloat-abi=soft, linked for flash at 0x08000000 with a vector table. ``--compiled RELEASE COMPILER FOLDER``, as often as
-wanted, sets several compilers side by side, and takes the programs of release 2.0 too. Another compiler makes other code:
+-mfloat-abi=soft, linked for flash at 0x08000000 with a vector table, the stack at the end of SRAM2 (0x20020000) as in
+Embench. ``--compiled RELEASE COMPILER FOLDER``, as often as wanted, sets several compilers side by side, and takes the
+programs of 0.5-Os and 2.0 too. A file ``code_bytes.csv`` among them (lines ``program,bytes``) gives the code sizes counted
+the published way: .text linked with Embench's dummy libraries. Another compiler makes other code:
 the code size beside the published one tells how far the two programs are the same. So does another C library: memcpy,
 memset and strlen of one built for size take several times the cycles of one built for speed.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ PLATFORM = "netduinoplus2"
 
 SOURCES = {
     "0.5": "embench/embench-iot-results, cortexm4-armv7m-gcc-9.2-o2.json: STM32F407VG, 16 MHz, gcc 9.2.0 -O2",
+    "0.5-Os": "embench/embench-iot-results, cortexm4-armv7m-gcc-9.2-os.json: STM32F407VG, 16 MHz, gcc 9.2.0 -Os",
     "2.0": "embench/embench-iot 09c2ed8, baseline-data/speed.json: STM32F407VG, 16 MHz, gcc 14.1.0 -O2, newlib 4.3.0",
 }
 # program -> (cycles, code bytes) as published; edn, huffbench, nettle-aes, picojpeg, qrduino and wikisort are kept blind.
@@ -46,6 +49,21 @@ PUBLISHED: dict[str, dict[str, tuple[int, int | None]]] = {
         "statemate": (64016000, 5028),
         "ud": (63984000, 884),
     },
+    "0.5-Os": {
+        "aha-mont64": (69776000, 1072),
+        "crc32": (64160000, 284),
+        "cubic": (62912000, 1584),
+        "matmult-int": (86704000, 492),
+        "minver": (69760000, 1168),
+        "nbody": (44960000, 950),
+        "nettle-sha256": (60688000, 3396),
+        "nsichneu": (59184000, 11968),
+        "sglib-combined": (74400000, 2272),
+        "slre": (78560000, 2200),
+        "st": (65776000, 1000),
+        "statemate": (64704000, 4484),
+        "ud": (83072000, 720),
+    },
     "2.0": {
         "aha-mont64": (64032000, None),
         "crc32": (64096000, None),
@@ -62,6 +80,8 @@ PUBLISHED: dict[str, dict[str, tuple[int, int | None]]] = {
         "xgboost": (56448000, None),
     },
 }
+SIZES_FILE = "code_bytes.csv"
+"""In a folder of programs: their .text when linked with Embench's dummy libraries and board support, as published."""
 SAME_CODE = 0.02
 """Programs whose code size agrees within this are taken to be the same code."""
 
@@ -82,16 +102,30 @@ def measure(folder: Path, release: str = "0.5") -> list[Sample]:
     from emulab.timing.samples import run_program
 
     if release not in PUBLISHED:
-        raise InputError(f"--compiled {release}: expected a release of Embench: {' or '.join(PUBLISHED)}")
+        raise InputError(f"--compiled {release}: expected a release of Embench: one of {', '.join(PUBLISHED)}")
     platform = load_platform(PLATFORM).platform
     samples = []
+    sizes = _counted_sizes(folder / SIZES_FILE)
     for name, (cycles, _) in PUBLISHED[release].items():
         file = folder / f"{name}.elf"
         if file.is_file():
-            samples.append(run_program(platform, load_image(file), name, float(cycles)))
+            sample = run_program(platform, load_image(file), name, float(cycles))
+            samples.append(replace(sample, code_bytes=sizes.get(name, sample.code_bytes)))
     if not samples:
         raise InputError(f"{folder}: none of {', '.join(f'{n}.elf' for n in PUBLISHED[release])}")
     return samples
+
+
+def _counted_sizes(file: Path) -> dict[str, int]:
+    """Lines ``program,bytes`` of *file*, none where it is absent; InputError for any other line."""
+    sizes: dict[str, int] = {}
+    if file.is_file():
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            name, _, size = line.strip().partition(",")
+            if not (size.isascii() and size.isdigit()):
+                raise InputError(f"{file}:{number}: expected 'program,bytes', got {line[:60]!r}")
+            sizes[name] = int(size)
+    return sizes
 
 
 def render(builds: Sequence[Build], notes: Sequence[str] = ()) -> str:
@@ -99,11 +133,11 @@ def render(builds: Sequence[Build], notes: Sequence[str] = ()) -> str:
     lines = [
         "# Embench on a Cortex-M4: emulated against silicon",
         "",
-        f"Emulated: `{PLATFORM}`, backend `unicorn`, `python -m emulab.timing.embench`; the programs were compiled anew, by",
-        "other compilers than the published ones. Where the code differs, so do the cycles: the code size (functions of the",
-        "program, without libraries and start-up; the published one has some 80 bytes of board support in it) hints at how",
-        "much. Where most cycles are in the compiler's floating-point routines (cubic, minver, nbody, st), or in memcpy and",
-        "memset (tarfind, md5sum, statemate, matmult-int), it is the library that has to be the same.",
+        f"Emulated: `{PLATFORM}`, backend `unicorn`, `python -m emulab.timing.embench`; the programs were compiled anew.",
+        "Where the code differs, so do the cycles: the code size hints at how much (functions of the program, without",
+        "libraries, start-up and constants; the published one has some 80 bytes of board support in it). Where most cycles",
+        "are in the compiler's floating-point routines (cubic, minver, nbody, st), or in memcpy and memset (tarfind, md5sum,",
+        "statemate, matmult-int), it is the library that has to be the same.",
     ]
     for release in PUBLISHED:
         of_release = [b for b in builds if b.release == release]
@@ -173,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--compiler", default="here", help="what compiled the programs in FOLDER, e.g. 'gcc 12.2'")
     parser.add_argument(
         "--compiled", nargs=3, action="append", default=[], metavar=("RELEASE", "COMPILER", "FOLDER"),
-        help="programs of a release (0.5 or 2.0) made by another compiler; again for each",
+        help="programs of a release (0.5, 0.5-Os or 2.0) made by another compiler; again for each",
     )  # fmt: skip
     parser.add_argument(
         "--note", action="append", default=[], metavar="TEXT", help="a line for below the tables; again"

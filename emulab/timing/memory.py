@@ -19,7 +19,7 @@ from emulab.timing.base import Q8
 if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
-VERSION = 3
+VERSION = 4
 HEADER_WORDS = 20
 BACKING = 0xFFFF
 CONTROL = {"always": 0, "instruction": 1, "data": 2}
@@ -102,6 +102,9 @@ class Route(Schema):
     fetch_cycles: float = Field(default=0, ge=0, description="per 32-bit word fetched")
     read_cycles: float = Field(default=0, ge=0)
     write_cycles: float = Field(default=0, ge=0)
+    single_read_cycles: float = Field(
+        default=0, ge=0, description="a read that is not of several words at once: LDR, but not LDM, LDRD or POP"
+    )
     store_hold_cycles: float = Field(default=0, ge=0, description="how long a store occupies the write buffer")
     source: str = ""
     assumed: bool = False
@@ -178,7 +181,7 @@ def memory_config(platform: Platform, clock_hz: float | None = None) -> array[in
             regions += [unit(getattr(route, k), f"routes.{name}.{k}") for k in ("fetch", "read", "write")]
             regions += [_q8(route.fetch_cycles), _q8(route.read_cycles), _q8(route.write_cycles)]
             regions += [_q8(route.store_hold_cycles), buses.index(route.bus), slave]
-            regions.append(unit(route.memory, f"routes.{name}.memory"))
+            regions += [unit(route.memory, f"routes.{name}.memory"), _q8(route.single_read_cycles)]
             count += 1
     for name in system.routes:
         if name not in platform.soc.memories:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulab.errors import InputError, ToolError
+from emulab.errors import FirmwareFault, InputError, ToolError
 from emulab.timing.base import Q8
 
 if TYPE_CHECKING:
@@ -92,7 +92,11 @@ def run_program(platform: Platform, image: Image, name: str, measured_cycles: fl
         profiler = session.profiler
         assert profiler is not None
         while not profiler.windows():
-            session.console.read(5.0)
+            try:
+                session.console.read(5.0)
+            except FirmwareFault:  # a bare program ends in a loop that nothing can leave
+                if not profiler.windows():
+                    raise
             if session.clock.now_s() > RUN_LIMIT_S:
                 raise ToolError(f"{name}: did not reach {PROGRAM_STOP} in {RUN_LIMIT_S:.0f} s of virtual time")
         profile = profiler.windows()[0].profile

@@ -65,6 +65,7 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "instruction cache off": system({"on": False}, {"write": "through"}),
     "one cache for both": UNIFIED,
     "write-back before two memories": BEHIND,
+    "single reads": {"routes": {"flash": {"bus": "dcode"}, "ram": {"bus": "system", "single_read_cycles": 1}}},
     "array alone": {"devices": {"array": ARRAY}, "routes": {"flash": {"fetch": "array", "read": "array"}}},
 }
 MODELS = ("cortex-m4", "cortex-m7", "cortex-m33", "cortex-m0")

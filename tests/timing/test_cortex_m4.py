@@ -47,6 +47,22 @@ def test_return_by_pop_costs_the_refill_of_a_loaded_address() -> None:
     assert cost.branch_kind == BRANCH_RETURN
 
 
+@pytest.mark.parametrize(
+    ("code", "refill"),
+    [
+        ("7047", 1),  # bx lr: seen when decoded
+        ("fee7", 1),  # b
+        ("00f000f8", 1),  # bl
+        ("1847", 2),  # bx r3: seen when executed
+        ("00b1", 2),  # cbz r0
+        ("9646 7047", 2),  # mov lr, r2; bx lr: too late for the decoder
+    ],
+)
+def test_branches_seen_when_decoded_refill_a_cycle_earlier(code: str, refill: int) -> None:
+    """DDI0337G table 15-3."""
+    assert CortexM4().block(0x08000000, bytes.fromhex(code)).taken_q8 == refill * 256
+
+
 def test_wide_target_across_two_words_costs_more_only_when_branched_to() -> None:
     wide = bytes.fromhex("d2e90001")
     model = CortexM4()

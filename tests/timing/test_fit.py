@@ -12,7 +12,7 @@ from emulab.timing import embench, fit, load_core_timing
 from emulab.timing.samples import Executed, Sample, read_rows, run_program
 
 LOOP = bytes.fromhex("0138fdd1")  # subs r0, #1; bne back
-RETURN = bytes.fromhex("7047")  # bx lr
+RETURN = bytes.fromhex("01301847")  # adds r0, #1; bx r3
 WIDE = bytes.fromhex("4ff00000 00bf")  # mov.w r0, #0; nop
 
 
@@ -101,12 +101,24 @@ def test_embench_sets_compilers_side_by_side(tmp_path: Path, capsys: pytest.Capt
     assert "| program | cycles | gcc 9: cycles | error |" in text
     assert text.endswith("- made by hand\n")
     for wrong, said in (
-        (["--compiled", "1.5", "gcc", folders[0]], "expected a release of Embench: 0.5 or 2.0"),
+        (["--compiled", "1.5", "gcc", folders[0]], "expected a release of Embench: one of 0.5, 0.5-Os, 2.0"),
         ([*compiled[0], *compiled[0]], "need different names of compilers"),
         ([], "expected a FOLDER of programs"),
     ):
         assert embench.main(wrong) == 2
         assert said in capsys.readouterr().err
+
+
+def test_code_sizes_counted_the_published_way_stand_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "crc32.elf").write_bytes(tiny_elf())
+    (tmp_path / "code_bytes.csv").write_text("crc32,296\n")
+    assert embench.main([str(tmp_path)]) == 0
+    assert "| crc32 | 296 | 64160000 | 296 | +0.0% |" in capsys.readouterr().out
+    (tmp_path / "code_bytes.csv").write_text("crc32,many\n")
+    assert embench.main([str(tmp_path)]) == 2
+    assert "code_bytes.csv:1: expected 'program,bytes'" in capsys.readouterr().err
 
 
 def test_program_between_two_triggers_runs_on_the_embedded_machine(tmp_path: Path) -> None:

@@ -237,6 +237,19 @@ def test_bus_matrix_hands_over_between_slaves(make_memsim: Any) -> None:
     assert [sim.data(0, a, 4, 0) for a in (RAM, RAM + 4, FLASH, FLASH + 4, RAM)] == [0, 0, 1, 0, 1]
 
 
+def test_single_reads_cost_more_than_several_at_once(make_memsim: Any) -> None:
+    sim = make_memsim(memory_config(platform({"routes": {"ram": {"single_read_cycles": 1}}})))
+    pc = FLASH
+    sim.execute(256)
+    several = [sim.data(pc, RAM + 4 * k, 4, 0) for k in range(3)]  # LDM
+    assert several == [0, 0, 0]
+    assert sim.data(pc + 2, RAM, 4, 0) == 0  # a single one shows with the next access
+    assert sim.data(pc + 4, RAM + 8, 4, 1) == 1
+    assert sim.data(pc + 6, RAM, 4, 0) == 0  # writes cost nothing
+    sim.execute(256)
+    assert sim.data(pc + 6, RAM + 4, 4, 0) == 1  # the same instruction again: another single read
+
+
 def test_data_reads_wait_for_a_prefetch_under_way_and_only_then(make_memsim: Any) -> None:
     system = {
         "devices": {"array": {"line_bytes": 8, "wait_states": 2, "prefetch": "on", "buffers": 2}},

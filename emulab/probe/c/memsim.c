@@ -221,6 +221,9 @@ uint32_t em_data(em_memsim *m, uint32_t pc, uint32_t address, uint32_t size, int
     const em_route *r = em_route_of(m, address, &m->last_data);
     uint64_t lost = 0;
     int kind = is_write ? WRITE : READ;
+    int several = !is_write && pc == m->single_pc && address == m->single_address + 4 && m->now == m->single_time;
+    if (m->single_q8 && !several) lost += m->single_q8; /* what was read before was a single word after all */
+    m->single_q8 = 0;
     if (r) {
         m->backing = r->backing;
         uint64_t offset = m->at_q8 == NONE ? (uint64_t)m->accesses++ * m->step_q8 : m->at_q8;
@@ -259,7 +262,14 @@ uint32_t em_data(em_memsim *m, uint32_t pc, uint32_t address, uint32_t size, int
             lost += m->unaligned_q8;
         }
     }
-    return lost ? em_stall(m, lost, &m->data_stalls) : 0;
+    uint32_t cycles = lost ? em_stall(m, lost, &m->data_stalls) : 0;
+    if (r && r->single_q8 && !is_write) {
+        m->single_q8 = several ? 0 : r->single_q8;
+        m->single_pc = pc;
+        m->single_address = address;
+        m->single_time = m->now;
+    }
+    return cycles;
 }
 
 uint32_t em_branch(em_memsim *m, uint32_t address, uint32_t target, int taken, int kind, uint32_t static_taken_q8) {

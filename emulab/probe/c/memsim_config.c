@@ -55,6 +55,7 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
         r->bus = w[10];
         r->slave = w[11];
         r->backing = w[12];
+        r->single_q8 = w[13];
         sound = sound && unit_exists(m, r->backing) && (r->backing == 0 || r->backing >= 257);
     }
     for (uint32_t i = 0; i < m->caches; i++, w += CACHE_WORDS) {
@@ -85,7 +86,7 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
     for (uint32_t i = 0; sound && i < m->regions; i++) {
         em_route *r = &m->region[i];
         for (int k = 0; k < 3; k++) {
-            if (r->cost_q8[k] || (k == WRITE && r->hold_q8)) r->quick[k] = QUICK_NEVER;
+            if (r->cost_q8[k] || (k == WRITE && r->hold_q8) || (k == READ && r->single_q8)) r->quick[k] = QUICK_NEVER;
             else if (!r->unit[k]) r->quick[k] = QUICK_QUIET;
             else r->quick[k] = r->unit[k] <= m->caches ? QUICK_CACHED : QUICK_NEVER;
         }
@@ -142,6 +143,7 @@ void em_reset(em_memsim *m) {
     m->history = m->stack_top = 0;
     m->now = m->executing = m->store_free = m->fetched = 0;
     m->data_pc = m->data_bus = m->data_slave = 0;
+    m->single_q8 = 0;
     m->at_q8 = NONE;
     m->accesses = m->carry_q8 = m->last_fetch = m->last_data = 0;
 }
@@ -222,7 +224,7 @@ int em_tracks(const em_memsim *m, uint32_t address) {
     for (uint32_t i = 0; i < m->regions; i++) {
         const em_route *r = &m->region[i];
         if (address - r->base >= r->size) continue;
-        if (r->hold_q8 || (r->bus && (m->other_bus_q8 || m->other_slave_q8))) return 1;
+        if (r->hold_q8 || r->single_q8 || (r->bus && (m->other_bus_q8 || m->other_slave_q8))) return 1;
         for (int k = 0; k < 3; k++)
             if (r->unit[k] || r->cost_q8[k]) return 1;
         return m->unaligned != UNALIGNED_NONE;

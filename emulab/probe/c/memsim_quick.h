@@ -66,7 +66,7 @@ static inline uint32_t em_quick_data(em_memsim *m, const em_route *r, uint32_t o
                                      uint32_t size, int is_write) {
     int kind = is_write ? WRITE : READ;
     uint32_t quick = r->quick[kind], lost = 0;
-    if (quick == QUICK_NEVER || (m->unaligned && address & (size - 1))) return EM_NOT_QUICK;
+    if (quick == QUICK_NEVER || m->single_q8 || (m->unaligned && address & (size - 1))) return EM_NOT_QUICK;
     if (r->bus && m->data_bus) {
         if (r->bus != m->data_bus) lost = pc - m->data_pc - 1 < 4 ? m->other_bus_q8 : 0;
         else if (r->slave != m->data_slave) lost = m->other_slave_q8;

@@ -5,7 +5,7 @@
 #define EMULAB_MEMSIM_STATE_H
 #include "memsim.h"
 
-enum { VERSION = 3, HEADER_WORDS = 20, REGION_WORDS = 13, CACHE_WORDS = 18, DEVICE_WORDS = 14, MAX_UNITS = 16, MAX_REGIONS = 32 };
+enum { VERSION = 4, HEADER_WORDS = 20, REGION_WORDS = 14, CACHE_WORDS = 18, DEVICE_WORDS = 14, MAX_UNITS = 16, MAX_REGIONS = 32 };
 enum { FETCH = 0, READ = 1, WRITE = 2 };
 enum { FILL_SECTOR = 0, FILL_LINE = 1, FILL_LINE_BLOCKING = 2 };
 enum { REPLACE_LRU = 0, REPLACE_ROUND_ROBIN = 1, REPLACE_RANDOM = 2, REPLACE_PLRU = 3 };
@@ -17,7 +17,7 @@ enum { NONE = 0xFFFFFFFFu, BUSY = 8, BACKING = 0xFFFF, HINTS = 64 };
 enum { QUICK_NEVER = 0, QUICK_QUIET = 1, QUICK_CACHED = 2 };
 
 typedef struct {
-    uint32_t base, size, target, unit[3], cost_q8[3], hold_q8, bus, slave, backing;
+    uint32_t base, size, target, unit[3], cost_q8[3], hold_q8, bus, slave, backing, single_q8;
     uint32_t quick[3];
 } em_route;
 
@@ -74,6 +74,8 @@ struct em_memsim {
     uint32_t backing, accesses, at_q8, carry_q8, last_fetch, last_data;
     uint64_t store_free, fetched;
     uint32_t data_pc, data_bus, data_slave;
+    uint32_t single_q8, single_pc, single_address; /* a read charged if the next access shows that it was a single one */
+    uint64_t single_time;
     uint64_t fetch_stalls, data_stalls, unaligned_count, branches, mispredicts;
 };
 
