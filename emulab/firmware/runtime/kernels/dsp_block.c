@@ -23,14 +23,12 @@ EMULAB_SMALL void emulab_dsp_block_c(const emulab_dsp_block *b, int32_t mode, in
             a3 = emulab_dual_mac(x[0], w[3], a3);
             b3 = emulab_dual_mac(x[1], w[3], b3);
         }
-        out_a[0] = emulab_requant_s8(a0, &c[0], mode, zero, low, high);
-        out_a[1] = emulab_requant_s8(a1, &c[1], mode, zero, low, high);
-        out_a[2] = emulab_requant_s8(a2, &c[2], mode, zero, low, high);
-        out_a[3] = emulab_requant_s8(a3, &c[3], mode, zero, low, high);
-        out_b[0] = emulab_requant_s8(b0, &c[0], mode, zero, low, high);
-        out_b[1] = emulab_requant_s8(b1, &c[1], mode, zero, low, high);
-        out_b[2] = emulab_requant_s8(b2, &c[2], mode, zero, low, high);
-        out_b[3] = emulab_requant_s8(b3, &c[3], mode, zero, low, high);
+        const int32_t sums_a[4] = {a0, a1, a2, a3}, sums_b[4] = {b0, b1, b2, b3};
+        /* a loop: of more calls in a row compilers make calls through a register, which hide how deep the stack gets */
+        for (int32_t k = 0; k < 4; k++) {
+            out_a[k] = emulab_requant_s8(sums_a[k], &c[k], mode, zero, low, high);
+            out_b[k] = emulab_requant_s8(sums_b[k], &c[k], mode, zero, low, high);
+        }
     }
 }
 
