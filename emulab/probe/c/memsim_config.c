@@ -83,10 +83,12 @@ em_memsim *em_new(const uint32_t *config, size_t words) {
         for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) *fields[k] = w[4 + k];
         sound = sound && power_of_two(d->line);
     }
+    int singles = 0; /* then every access matters, since it tells what the one before was */
+    for (uint32_t i = 0; i < m->regions; i++) singles |= m->region[i].single_q8 != 0;
     for (uint32_t i = 0; sound && i < m->regions; i++) {
         em_route *r = &m->region[i];
         for (int k = 0; k < 3; k++) {
-            if (r->cost_q8[k] || (k == WRITE && r->hold_q8) || (k == READ && r->single_q8)) r->quick[k] = QUICK_NEVER;
+            if (r->cost_q8[k] || (k == WRITE && r->hold_q8) || (k != FETCH && singles)) r->quick[k] = QUICK_NEVER;
             else if (!r->unit[k]) r->quick[k] = QUICK_QUIET;
             else r->quick[k] = r->unit[k] <= m->caches ? QUICK_CACHED : QUICK_NEVER;
         }
@@ -221,10 +223,12 @@ const char *em_counter_name(const em_memsim *m, size_t index) {
 }
 
 int em_tracks(const em_memsim *m, uint32_t address) {
+    for (uint32_t i = 0; i < m->regions; i++)
+        if (m->region[i].single_q8) return 1;
     for (uint32_t i = 0; i < m->regions; i++) {
         const em_route *r = &m->region[i];
         if (address - r->base >= r->size) continue;
-        if (r->hold_q8 || r->single_q8 || (r->bus && (m->other_bus_q8 || m->other_slave_q8))) return 1;
+        if (r->hold_q8 || (r->bus && (m->other_bus_q8 || m->other_slave_q8))) return 1;
         for (int k = 0; k < 3; k++)
             if (r->unit[k] || r->cost_q8[k]) return 1;
         return m->unaligned != UNALIGNED_NONE;
