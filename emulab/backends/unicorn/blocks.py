@@ -119,4 +119,4 @@ class BlockTable:
 
     def _constant(self, address: int) -> int | None:
         """Word at *address* if the firmware cannot change it: a literal in flash."""
-        return self.machine.constant_word(address)
+        return self.machine.space.constant_word(address)

@@ -140,14 +140,14 @@ class CortexM:
         vectors = self.machine.platform.soc.vector_base or 0
         self.scs.vtor = vectors
         stack, entry = struct.unpack("<II", self.machine.peek(vectors, 8))
-        if entry == 0xFFFFFFFF or not entry & 1 or self.machine._memory_at(entry & ~1, 2) is None:
+        if entry == 0xFFFFFFFF or not entry & 1 or self.machine.space.at(entry & ~1, 2) is None:
             from emulab.errors import InputError
 
             raise InputError(
                 f"{self.machine.image.path}: the vector table at {vectors:#010x} has reset vector {entry:#010x}, which "
                 f"is no Thumb code in the memories of {self.machine.platform.name}; is the image for another board?"
             )
-        if self.machine._memory_at(stack - 4, 4) is None:
+        if self.machine.space.at(stack - 4, 4) is None:
             from emulab.errors import InputError
 
             raise InputError(
@@ -266,7 +266,7 @@ class CortexM:
         self.event_register = True
         self.nvic.pending.discard(number)
         vector = struct.unpack("<I", machine.peek(self.scs.vtor + 4 * number, 4))[0]
-        if not vector & 1 or machine._memory_at(vector & ~1, 2) is None:
+        if not vector & 1 or machine.space.at(vector & ~1, 2) is None:
             raise machine.fault(f"exception {self.name_of(number)} has vector {vector:#010x}, which is no code")
         self._pc = vector & ~1
         machine.interrupts += 1

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import simpy
 
 from emulab.backends.unicorn.activity import ActivityCounter
+from emulab.backends.unicorn.address_space import AddressSpace
 from emulab.backends.unicorn.clocks import ClockTree
 from emulab.backends.unicorn.console import Console
-from emulab.backends.unicorn.engine import Engine, Memory
+from emulab.backends.unicorn.engine import Engine
 from emulab.backends.unicorn.peripherals import Peripheral, RegisterFile, peripheral_class
 from emulab.backends.unicorn.polling import PollSkipper
 from emulab.errors import FirmwareFault, InputError
@@ -74,10 +75,9 @@ class Machine:
         self.probe = ProbeCore(list(memory_config(platform)))
         self.face = self.probe.face
         self.engine = Engine(platform, self.probe)
-        self.region_names: list[str] = []
-        self.memories: list[tuple[int, int, Memory, int]] = []  # base, size, memory, offset of base in memory
-        self._map_memories()
-        self._load(image)
+        self.space = AddressSpace(platform, self.engine, self.probe, self.fault)
+        self.space.load(image)
+        self.peek, self.poke = self.space.peek, self.space.poke
         self.core_hz = 1.0
         self.base_s, self.base_q8, self.idle_q8 = 0.0, 0, 0
         self.access_q8: int | None = None
@@ -119,96 +119,6 @@ class Machine:
         self.core.reset()
         self.env.process(self._cpu())
 
-    # -- memory ---------------------------------------------------------------------------------------------
-
-    def _map_memories(self) -> None:
-        for name, memory in self.platform.soc.memories.items():
-            size = (memory.size_bytes + 0xFFF) & ~0xFFF
-            content = Memory(size, memory.fill, memory.kind in ("flash", "rom"))
-            for offset, word in memory.data.items():
-                content.view[offset : offset + 4] = (word & 0xFFFFFFFF).to_bytes(4, "little")
-            counter = self._region(name)
-            bases = [memory.base, *memory.aliases]
-            for alias in self.platform.soc.aliases:
-                offset = memory.base - alias["target"]
-                if 0 <= offset < alias["size_bytes"]:
-                    bases.append(alias["base"] + offset)
-            for base in dict.fromkeys(bases):
-                self.engine.map_memory(base, content, size, memory.kind not in ("flash", "rom"))
-                self.probe.add_region(base, size, content.address, counter)
-                self.memories.append((base, size, content, 0))
-        self.memories.sort(key=lambda m: m[0])
-
-    def _region(self, name: str) -> int:
-        if name not in self.region_names:
-            self.region_names.append(name)
-        return self.region_names.index(name)
-
-    def _load(self, image: Image) -> None:
-        for address, data in image.segments:
-            found = self._memory_at(address, len(data))
-            if found is None:
-                names = ", ".join(
-                    f"{n} {m.base:#x}..{m.base + m.size_bytes - 1:#x}" for n, m in self.platform.soc.memories.items()
-                )
-                raise InputError(
-                    f"{image.path}: {len(data)} bytes at {address:#x} are outside the memories of "
-                    f"{self.platform.name} ({names}); is the image for another board?"
-                )
-            memory, offset = found
-            memory.view[offset : offset + len(data)] = data
-
-    def _memory_at(self, address: int, size: int) -> tuple[Memory, int] | None:
-        at = bisect.bisect_right(self.memories, address, key=lambda m: m[0]) - 1
-        if at < 0:
-            return None
-        base, length, memory, _ = self.memories[at]
-        return (memory, address - base) if address + size <= base + length else None
-
-    def memory_range(self, address: int) -> tuple[int, int] | None:
-        """(base, end) of the memory that holds *address*, adjacent ones that firmware can write joined."""
-        ranges: list[list[int]] = []
-        joins = False
-        for base, size, memory, _ in self.memories:
-            if ranges and base <= ranges[-1][1] and joins and not memory.constant:
-                ranges[-1][1] = max(ranges[-1][1], base + size)
-            else:
-                ranges.append([base, base + size])
-            joins = not memory.constant
-        return next(((a, b) for a, b in ranges if a <= address < b), None)
-
-    def constant_word(self, address: int) -> int | None:
-        """Word in flash or ROM at *address*; None elsewhere."""
-        found = self._memory_at(address, 4)
-        if found is None or not found[0].constant:
-            return None
-        return int.from_bytes(found[0].view[found[1] : found[1] + 4], "little")
-
-    def peek(self, address: int, size: int) -> bytes:
-        """Bytes of memory at *address*; FirmwareFault where there is none (a bad stack pointer, for example)."""
-        return b"".join(bytes(part) for part in self._views(address, size))
-
-    def poke(self, address: int, data: bytes) -> None:
-        """Write *data* to memory at *address*, as DMA and exception entry do."""
-        done = 0
-        for part in self._views(address, len(data)):
-            part[:] = data[done : done + len(part)]
-            done += len(part)
-
-    def _views(self, address: int, size: int) -> list[memoryview]:
-        """What holds [address, address + size): more than one part where adjacent memories meet."""
-        parts: list[memoryview] = []
-        left = size
-        while left or not parts:
-            at = bisect.bisect_right(self.memories, address, key=lambda m: m[0]) - 1
-            offset = address - self.memories[at][0] if at >= 0 else 0
-            here = min(left, self.memories[at][1] - offset) if at >= 0 else -1
-            if here < 0 or (left and not here):
-                raise self.fault(f"access to {address:#010x}, where there is no memory")
-            parts.append(memoryview(self.memories[at][2].view)[offset : offset + here])
-            address, left = address + here, left - here
-        return parts
-
     # -- devices --------------------------------------------------------------------------------------------
 
     def _map_devices(self) -> None:
@@ -216,7 +126,7 @@ class Machine:
             self.add_device(peripheral.spec.base, peripheral.spec.size_bytes, peripheral)
         for base, size in self.core.device_ranges():
             self.engine.map_device(base, size, self._read, self._write)
-            self.probe.add_region(base, size, None, self._region("peripheral"), device=True)
+            self.probe.add_region(base, size, None, self.space.region("peripheral"), device=True)
 
     def add_device(self, base: int, size: int, peripheral: Peripheral) -> None:
         at = bisect.bisect(self._bases, base)

@@ -65,7 +65,7 @@ class RiscV:
         if entry is None:
             entry = self.machine.platform.soc.vector_base or 0
         self._pc = entry
-        if self.machine._memory_at(entry, 2) is None:
+        if self.machine.space.at(entry, 2) is None:
             from emulab.errors import InputError
 
             raise InputError(

@@ -105,7 +105,7 @@ class UnicornSession:
 
     def _paint_stack(self) -> StackRegion | None:
         """Fill what lies between the program's data and the initial stack pointer, to see later how deep it went."""
-        region = stack_region(self.image, self.machine.core.initial_stack(), self.machine.memory_range)
+        region = stack_region(self.image, self.machine.core.initial_stack(), self.machine.space.joined)
         if region is not None:
             self.machine.poke(region.low, region.paint())
         return region

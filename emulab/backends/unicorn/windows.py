@@ -78,7 +78,7 @@ def profile_between(machine: Machine, start: Snapshot, stop: Snapshot) -> Profil
             )
         )  # fmt: skip
     regions = {}
-    for i, name in enumerate(machine.region_names[: len(stop.regions)]):
+    for i, name in enumerate(machine.space.region_names[: len(stop.regions)]):
         before = start.regions[i] if i < len(start.regions) else (0, 0, 0, 0)
         difference = [b - a for a, b in zip(before, stop.regions[i], strict=True)]
         if any(difference):

@@ -30,7 +30,7 @@ def table(code: bytes) -> BlockTable:
         platform=load_platform("nrf52840-dk").platform,
         core=SimpleNamespace(),
         peek=peek,
-        constant_word=lambda address: None,
+        space=SimpleNamespace(constant_word=lambda address: None),
         probe=SimpleNamespace(add_block=lambda *given: 0),
     )
     made = BlockTable(machine)  # type: ignore[arg-type]
