@@ -8,11 +8,13 @@ import re
 from emulab.probe.recipes import (
     ADD,
     AND,
+    BIC,
     MUL,
     OR,
     SAR,
     SHL,
     SHR,
+    SHRI,
     SUB,
     XOR,
     ReadConstant,
@@ -101,6 +103,20 @@ def _riscv_result(tracer: Tracer, name: str, operands: list[str], pc: int) -> Va
     if name in ("addi16sp", "addi4spn"):
         name = "addi"
         rest = ["sp", rest[-1]]
+    if name in ("neg", "not", "seqz", "snez", "sltz", "sgtz"):
+        one = value(rest[0])
+        if name == "neg":
+            return tracer.operate(SUB, tracer.zero(), one)
+        if name == "not":
+            return tracer.operate(XOR, one, (-1, -1))
+        if name in ("seqz", "snez"):
+            some = tracer.operate(SHRI, tracer.operate(OR, one, tracer.operate(SUB, tracer.zero(), one)), (-1, 0), 31)
+            return some if name == "snez" else tracer.operate(XOR, some, (-1, 1))
+        zero = tracer.zero()
+        return _less(tracer, *((one, zero) if name == "sltz" else (zero, one)), signed=True)
+    if name in ("slt", "sltu", "slti", "sltiu"):
+        right = value(rest[1])
+        return _less(tracer, value(rest[0]), tracer.zero() if right == (-1, 0) else right, not name.endswith("u"))
     immediate = name.endswith("i") and name != "li"
     plain = name[:-1] if immediate else name
     if plain in _RISCV_ALU:
@@ -117,3 +133,10 @@ def _riscv_result(tracer: Tracer, name: str, operands: list[str], pc: int) -> Va
             return tracer.add(left, (-1, -right[1]))
         return tracer.operate(_RISCV_ALU[plain], left, right if right != (-1, 0) else tracer.zero())
     return None
+
+
+def _less(tracer: Tracer, left: Value, right: Value, signed: bool) -> Value:
+    """1 where *left* is less than *right*, else 0: the borrow of the difference, signs the other way round if signed."""
+    borrow = tracer.operate(BIC, left, right) if signed else tracer.operate(BIC, right, left)
+    alike = tracer.operate(BIC, tracer.operate(SUB, left, right), tracer.operate(XOR, left, right))
+    return tracer.operate(SHRI, tracer.operate(OR, borrow, alike), (-1, 0), 31)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulab.probe.recipes import LOAD32
+from emulab.probe.recipes import LOAD32, Recipe
 from emulab.probe.riscv_recipes import riscv_recipe
 from emulab.probe.thumb_recipes import arm_recipe
 
@@ -48,7 +48,11 @@ def evaluated(code: bytes, registers: list[int]) -> tuple[list[tuple[int, int, b
 
     decoder = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
     recipe = arm_recipe(CODE, list(decoder.disasm_lite(code, CODE)))
-    slots = {i: v for i, v in enumerate(registers)} | {13: RAM + 0x20000, 14: 0, 15: 0}
+    return run(recipe, {i: v for i, v in enumerate(registers)} | {13: RAM + 0x20000, 14: 0, 15: 0})
+
+
+def run(recipe: Recipe, slots: dict[int, int]) -> tuple[list[tuple[int, int, bool]], int]:
+    """Accesses of *recipe* from the registers in *slots*, and how many it does not know."""
     wrap = 0xFFFFFFFF
     for op, a, b, to, immediate in recipe.operations:
         x, y = slots.get(a, 0), slots.get(b, 0)
@@ -111,6 +115,50 @@ def test_riscv_block_follows_pointers_and_constants() -> None:
     assert recipe.accesses[1][0] == 2 and recipe.accesses[1][4] == 8  # stack pointer + 8
     loads = {to for op, _, _, to, _ in recipe.operations if op == LOAD32}
     assert recipe.accesses[3][0] in loads  # through the word that was loaded and stored
+
+
+def r_type(function: int, code: int = 0) -> int:
+    """``op a2, a0, a1`` of RV32I, or its form with one operand that the disassembler prints by another name."""
+    return code << 25 | 11 << 20 | 10 << 15 | function << 12 | 12 << 7 | 0x33
+
+
+WORD = st.one_of(st.sampled_from([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]), low(0xFFFFFFFF))
+COMPARES = {
+    "slt a2, a0, a1": r_type(2),
+    "sltu a2, a0, a1": r_type(3),
+    "sltiu a2, a0, 5": 5 << 20 | 10 << 15 | 3 << 12 | 12 << 7 | 0x13,
+    "slti a2, a0, -3": 0xFFD << 20 | 10 << 15 | 2 << 12 | 12 << 7 | 0x13,
+    "seqz a2, a0": 1 << 20 | 10 << 15 | 3 << 12 | 12 << 7 | 0x13,
+    "snez a2, a1": 11 << 20 | 3 << 12 | 12 << 7 | 0x33,
+    "sltz a2, a0": 10 << 15 | 2 << 12 | 12 << 7 | 0x33,
+    "sgtz a2, a1": 11 << 20 | 2 << 12 | 12 << 7 | 0x33,
+    "neg a2, a1": 0x20 << 25 | 11 << 20 | 12 << 7 | 0x33,
+    "not a2, a0": 0xFFF << 20 | 10 << 15 | 4 << 12 | 12 << 7 | 0x13,
+}
+
+
+@pytest.mark.parametrize("name", COMPARES)
+@settings(max_examples=30, deadline=None)
+@given(a0=WORD, a1=WORD)
+def test_addresses_that_depend_on_a_comparison(name: str, a0: int, a1: int) -> None:
+    """As the core computes them: a2, then 4 * a2 + a3 as an address."""
+    import capstone
+    import unicorn
+    from unicorn import riscv_const
+
+    # slli a4, a2, 2; add a4, a4, a3; lw a5, 0(a4)
+    code = struct.pack("<4I", COMPARES[name], 0x00261713, 0x00D70733, 0x00072783)
+    decoder = capstone.Cs(capstone.CS_ARCH_RISCV, capstone.CS_MODE_RISCV32 | capstone.CS_MODE_RISCVC)
+    recipe = riscv_recipe(CODE, list(decoder.disasm_lite(code, CODE)))
+    found, unresolved = run(recipe, {0: 0, 10: a0, 11: a1, 13: RAM})
+    assert unresolved == 0
+    uc = unicorn.Uc(unicorn.UC_ARCH_RISCV, unicorn.UC_MODE_RISCV32)
+    uc.mem_map(CODE, 0x1000)
+    uc.mem_write(CODE, code)
+    for register, value in ((10, a0), (11, a1), (13, RAM)):
+        uc.reg_write(riscv_const.UC_RISCV_REG_X0 + register, value)
+    uc.emu_start(CODE, CODE + 12)
+    assert found == [(uc.reg_read(riscv_const.UC_RISCV_REG_X0 + 14), 4, False)]
 
 
 def test_a_conditional_access_is_counted_as_unresolved() -> None:
