@@ -120,7 +120,8 @@ def test_a_device_too_slow_for_the_sound_says_what_it_missed() -> None:
     firmware = build(assets.resolve(f"package:{MODEL}", Path(), "test"), platform, options=slow)
     device = heard(platform, firmware, synthetic_sound(0.6, 1), 0.6)
     assert device["missed"] > 0
-    assert device["steps"] + device["missed"] == 20
+    # Sound goes on while the step that is under way ends, before `stop` is seen: that step is longer than one of sound.
+    assert 20 <= device["steps"] + device["missed"] <= 22
     assert device["busy_share"] > 0.85  # all but the wait for the first samples
 
 
