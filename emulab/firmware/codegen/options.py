@@ -113,6 +113,28 @@ class PackOptions(Options):
 
 
 @dataclass(frozen=True)
+class BlockOptions(Options):
+    """DEPTH_TO_SPACE and SPACE_TO_DEPTH."""
+
+    block_size: int
+
+
+@dataclass(frozen=True)
+class GatherOptions(Options):
+    """GATHER."""
+
+    axis: int
+    batch_dims: int
+
+
+@dataclass(frozen=True)
+class MirrorPadOptions(Options):
+    """MIRROR_PAD: whether the border itself is repeated."""
+
+    symmetric: bool
+
+
+@dataclass(frozen=True)
 class CallOnceOptions(Options):
     """CALL_ONCE: which subgraph."""
 
@@ -220,6 +242,10 @@ READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "LEAKY_RELU": ("LeakyReluOptions", _reader(LeakyReluOptions, {"alpha": "Alpha"})),
     "PACK": ("PackOptions", _reader(PackOptions, {"axis": "Axis", "count": "ValuesCount"})),
     "UNPACK": ("UnpackOptions", _reader(PackOptions, {"axis": "Axis", "count": "Num"})),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", _reader(BlockOptions, {"block_size": "BlockSize"})),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", _reader(BlockOptions, {"block_size": "BlockSize"})),
+    "GATHER": ("GatherOptions", _reader(GatherOptions, {"axis": "Axis", "batch_dims": "BatchDims"})),
+    "MIRROR_PAD": ("MirrorPadOptions", _reader(MirrorPadOptions, {"symmetric": _flag("Mode")})),
     "CALL_ONCE": ("CallOnceOptions", _reader(CallOnceOptions, {"subgraph": "InitSubgraphIndex"})),
     "VAR_HANDLE": (
         "VarHandleOptions",

@@ -15,6 +15,7 @@ from emulab.firmware.codegen.ops import (
     fully_connected,
     movement,
     pooling,
+    rearrange,
     reduce,
     shape,
     softmax,
@@ -48,6 +49,19 @@ _MVE = (KernelTarget.ARM_MVE,)
 _NO_CODE = "no code: shares the input's memory"
 
 _TABLE = (
+    SupportedOp("ZEROS_LIKE", _ANY, "zeros of a shape", rearrange.lower_fill),
+    SupportedOp("TILE", _ANY, "constant multiples", rearrange.lower_tile),
+    SupportedOp("SPACE_TO_DEPTH", _ANY, "blocks of pixels as channels", rearrange.lower_depth_to_space),
+    SupportedOp("SPACE_TO_BATCH_ND", _ANY, "an image as blocks of images", rearrange.lower_batch_to_space),
+    SupportedOp("SLICE", _ANY, "constant begin and size", rearrange.lower_slice),
+    SupportedOp("REVERSE_V2", _ANY, "constant dimensions", rearrange.lower_reverse),
+    SupportedOp("MIRROR_PAD", _ANY, "the reflection around a tensor", rearrange.lower_mirror_pad),
+    SupportedOp("GATHER", _ANY, "int32 indices, constant or computed", rearrange.lower_gather),
+    SupportedOp("FILL", _ANY, "one value, constant shape", rearrange.lower_fill),
+    SupportedOp("EMBEDDING_LOOKUP", _ANY, "rows of a table by int32 index", rearrange.lower_gather),
+    SupportedOp("DEPTH_TO_SPACE", _ANY, "channels as blocks of pixels", rearrange.lower_depth_to_space),
+    SupportedOp("BROADCAST_TO", _ANY, "constant shape", rearrange.lower_tile),
+    SupportedOp("BATCH_TO_SPACE_ND", _ANY, "blocks of images back into one", rearrange.lower_batch_to_space),
     SupportedOp("ADD", _THREE, "sum, with broadcasting", elementwise.lower_add, _MVE),
     SupportedOp("ARG_MAX", _BOTH, "index of the greatest element, int32", reduce.lower_arg_max),
     SupportedOp("ASSIGN_VARIABLE", _ANY, "new value of a variable", state.lower_assign),
@@ -97,5 +111,5 @@ _TABLE = (
     SupportedOp("VAR_HANDLE", _ANY, "names a variable that lives between inferences", state.lower_var_handle),
 )
 
-SUPPORTED_OPS: dict[str, SupportedOp] = {op.kind: op for op in _TABLE}
+SUPPORTED_OPS: dict[str, SupportedOp] = {op.kind: op for op in sorted(_TABLE, key=lambda op: op.kind)}
 """Operator kind, as TensorFlow Lite spells it, to its row."""

@@ -16,6 +16,8 @@ from emulab.firmware.codegen.options import (
 )
 
 SOURCE = ("copy_nd.c",)
+MAX_RANK = 8
+"""Dimensions of `emulab_copy_nd`."""
 
 
 def strides(shape: Sequence[int], itemsize: int) -> list[int]:
@@ -41,6 +43,8 @@ def copy_lines(
     merged = merged[::-1] or [[1, itemsize, itemsize]]
     if any(n == 0 for n in shape):
         return []
+    if len(merged) > MAX_RANK:
+        raise InputError(f"a copy over {len(merged)} dimensions; at most {MAX_RANK} are supported")
     if len(merged) == 1 and merged[0][1:] == [itemsize, itemsize]:
         return [f"memcpy({to}, {source}, {merged[0][0] * itemsize});"]
 
@@ -62,7 +66,31 @@ def _at(ctx: Context, tensor: Tensor, offset: int) -> str:
     return f"({const}uint8_t *){ctx.pointer(tensor)} + {offset}"
 
 
-def _same_type(x: Tensor, y: Tensor) -> None:
+def copy_block(
+    ctx: Context,
+    shape: Sequence[int],
+    x: Tensor,
+    x_offset: int,
+    x_steps: Sequence[int],
+    y: Tensor,
+    y_offset: int,
+    y_steps: Sequence[int],
+) -> list[str]:
+    """C that copies a block of `shape` elements from one tensor to another; offsets and steps in bytes."""
+    return copy_lines(shape, x_steps, y_steps, y.dtype.itemsize, _at(ctx, x, x_offset), _at(ctx, y, y_offset))
+
+
+def fill_lines(ctx: Context, y: Tensor, value: int) -> list[str]:
+    """C that sets every element of `y` to an integer."""
+    if y.dtype.itemsize == 1:
+        return [f"memset({ctx.pointer(y)}, {value}, {y.bytes});"]
+    return [
+        f"static const {y.dtype.c_type} value = {value};",
+        f"emulab_fill(&value, {y.dtype.itemsize}, {y.elements}, {ctx.pointer(y)});",
+    ]
+
+
+def same_type(x: Tensor, y: Tensor) -> None:
     """Moving bytes is only right if both sides mean the same by them."""
     if x.dtype is not y.dtype:
         raise InputError(f"tensor {x.name!r} is {x.dtype.name}, but {y.name!r} is {y.dtype.name}")
@@ -72,13 +100,15 @@ def _same_type(x: Tensor, y: Tensor) -> None:
         raise InputError(f"tensors {x.name!r} and {y.name!r} must have the same quantisation")
 
 
-def _integers(tensor: Tensor, count: int) -> list[int]:
+def integers(tensor: Tensor, count: int) -> list[int]:
+    """The values of a constant of `count` integers."""
     if tensor.dtype not in (DType.INT32, DType.INT64) or tensor.elements != count:
         raise InputError(f"tensor {tensor.name!r} must hold {count} integers")
     return [int(v) for v in tensor.array().reshape(-1)]
 
 
-def _axis(axis: int, rank: int) -> int:
+def axis_of(axis: int, rank: int) -> int:
+    """A dimension counted from the front; InputError where there is none such."""
     if not -rank <= axis < rank:
         raise InputError(f"axis {axis} is outside a tensor of {rank} dimensions")
     return axis % rank
@@ -87,9 +117,9 @@ def _axis(axis: int, rank: int) -> int:
 def lower_pad(ctx: Context, op: Op) -> Lowered:
     """PAD and PADV2: zeros (the zero point, of a quantised tensor) or a constant around the input."""
     x, y = ctx.input(op, 0), ctx.output(op)
-    _same_type(x, y)
+    same_type(x, y)
     rank = len(x.shape)
-    flat = _integers(ctx.input(op, 1), 2 * rank)
+    flat = integers(ctx.input(op, 1), 2 * rank)
     pads = [(flat[2 * i], flat[2 * i + 1]) for i in range(rank)]
     if any(a < 0 or b < 0 for a, b in pads):
         raise InputError(f"paddings {flat} must not be negative")
@@ -97,18 +127,12 @@ def lower_pad(ctx: Context, op: Op) -> Lowered:
     value = ctx.optional(op, 2) if op.kind == "PADV2" else None
     size = y.dtype.itemsize
     if value is not None:
-        _same_type(value, y)
+        same_type(value, y)
         if value.elements != 1:
             raise InputError(f"tensor {value.name!r} must hold one value")
         fill = [f"emulab_fill({ctx.pointer(value)}, {size}, {y.elements}, {ctx.pointer(y)});"]
-    elif size == 1:
-        fill = [f"memset({ctx.pointer(y)}, {y.zero_point if y.quantisation else 0}, {y.bytes});"]
     else:
-        zero = y.zero_point if y.quantisation else 0
-        fill = [
-            f"static const {y.dtype.c_type} value = {zero};",
-            f"emulab_fill(&value, {size}, {y.elements}, {ctx.pointer(y)});",
-        ]
+        fill = fill_lines(ctx, y, y.zero_point if y.quantisation else 0)
     to = strides(y.shape, size)
     offset = sum(s * a for s, (a, _) in zip(to, pads, strict=True))
     lines = fill + copy_lines(x.shape, strides(x.shape, size), to, size, _at(ctx, x, 0), _at(ctx, y, offset))
@@ -121,11 +145,11 @@ def lower_concatenation(ctx: Context, op: Op) -> Lowered:
     assert isinstance(op.options, ActivationOptions)
     if op.options.activation != "NONE":
         raise InputError(f"fused activation {op.options.activation} is not supported")
-    axis = _axis(op.options.axis, len(y.shape))
+    axis = axis_of(op.options.axis, len(y.shape))
     to, offset, lines = strides(y.shape, y.dtype.itemsize), 0, []
     for position in range(len(op.inputs)):
         x = ctx.input(op, position)
-        _same_type(x, y)
+        same_type(x, y)
         if len(x.shape) != len(y.shape):
             raise InputError(f"tensor {x.name!r} has shape {list(x.shape)}, output {list(y.shape)}")
         require_shape(x, (*y.shape[:axis], x.shape[axis], *y.shape[axis + 1 :]))
@@ -141,11 +165,11 @@ def lower_concatenation(ctx: Context, op: Op) -> Lowered:
 def lower_split(ctx: Context, op: Op) -> Lowered:
     """SPLIT (axis first) and SPLIT_V (data, sizes, axis): consecutive parts along one dimension."""
     x = ctx.input(op, 1 if op.kind == "SPLIT" else 0)
-    axis = _axis(_integers(ctx.input(op, 0 if op.kind == "SPLIT" else 2), 1)[0], len(x.shape))
+    axis = axis_of(integers(ctx.input(op, 0 if op.kind == "SPLIT" else 2), 1)[0], len(x.shape))
     source, offset, lines = strides(x.shape, x.dtype.itemsize), 0, []
     for position in range(len(op.outputs)):
         y = ctx.output(op, position)
-        _same_type(x, y)
+        same_type(x, y)
         if len(x.shape) != len(y.shape):
             raise InputError(f"tensor {y.name!r} has shape {list(y.shape)}, input {list(x.shape)}")
         require_shape(y, (*x.shape[:axis], y.shape[axis], *x.shape[axis + 1 :]))
@@ -160,37 +184,48 @@ def lower_split(ctx: Context, op: Op) -> Lowered:
 def lower_strided_slice(ctx: Context, op: Op) -> Lowered:
     """STRIDED_SLICE with constant bounds."""
     x, y = ctx.input(op, 0), ctx.output(op)
-    _same_type(x, y)
+    same_type(x, y)
     rank, o = len(x.shape), op.options
     assert isinstance(o, StridedSliceOptions)
-    if o.ellipsis_mask or o.new_axis_mask:
-        raise InputError("ellipsis and new-axis masks are not supported")
-    begin, end, step = (_integers(ctx.input(op, i), rank) for i in (1, 2, 3))
+    count = ctx.input(op, 1).elements
+    begin, end, step = (integers(ctx.input(op, i), count) for i in (1, 2, 3))
+    if (o.ellipsis_mask & ((1 << count) - 1)).bit_count() > 1:
+        raise InputError("more than one ellipsis")
+    named = sum(not (o.ellipsis_mask | o.new_axis_mask) >> k & 1 for k in range(count))
+    if named > rank:
+        raise InputError(f"a slice of {named} dimensions of {list(x.shape)}")
     source = strides(x.shape, x.dtype.itemsize)
-    offset, shape, kept, in_stride = 0, [], [], []
-    for d in range(rank):
-        if step[d] == 0:
-            raise InputError("a stride of 0")
-        stop = begin[d] + end[d] if o.offset else end[d]
-        if o.shrink_axis_mask >> d & 1:
-            first = begin[d] + x.shape[d] if begin[d] < 0 else begin[d]
-            if not 0 <= first < x.shape[d]:
-                raise InputError(f"index {begin[d]} is outside dimension {d} of {list(x.shape)}")
-            offset += first * source[d]
+    offset, d, shape, in_stride = 0, 0, [], []
+    for k in range(count):
+        if o.ellipsis_mask >> k & 1:
+            d, until = d + rank - named, d
+            shape += x.shape[until:d]
+            in_stride += source[until:d]
             continue
-        picked = range(x.shape[d])[
-            slice(
-                None if o.begin_mask >> d & 1 else begin[d],
-                None if o.end_mask >> d & 1 else stop,
-                step[d],
-            )
-        ]
+        if o.new_axis_mask >> k & 1:
+            shape.append(1)
+            in_stride.append(x.dtype.itemsize)
+            continue
+        if step[k] == 0:
+            raise InputError("a stride of 0")
+        if o.shrink_axis_mask >> k & 1:
+            first = begin[k] + x.shape[d] if begin[k] < 0 else begin[k]
+            if not 0 <= first < x.shape[d]:
+                raise InputError(f"index {begin[k]} is outside dimension {d} of {list(x.shape)}")
+            offset += first * source[d]
+            d += 1
+            continue
+        stop = begin[k] + end[k] if o.offset else end[k]
+        bounds = (None if o.begin_mask >> k & 1 else begin[k], None if o.end_mask >> k & 1 else stop, step[k])
+        picked = range(x.shape[d])[slice(*bounds)]
         if len(picked):
             offset += picked[0] * source[d]
         shape.append(len(picked))
-        kept.append(len(picked))
-        in_stride.append(source[d] * step[d])
-    if math.prod(kept) != y.elements:
+        in_stride.append(source[d] * step[k])
+        d += 1
+    shape += x.shape[d:]
+    in_stride += source[d:]
+    if math.prod(shape) != y.elements:
         raise InputError(f"slice of {list(x.shape)} gives {shape}, output {y.name!r} is {list(y.shape)}")
     size = y.dtype.itemsize
     return Lowered(
@@ -201,8 +236,8 @@ def lower_strided_slice(ctx: Context, op: Op) -> Lowered:
 def lower_transpose(ctx: Context, op: Op) -> Lowered:
     """TRANSPOSE with a constant permutation."""
     x, y = ctx.input(op, 0), ctx.output(op)
-    _same_type(x, y)
-    order = _integers(ctx.input(op, 1), len(x.shape))
+    same_type(x, y)
+    order = integers(ctx.input(op, 1), len(x.shape))
     if sorted(order) != list(range(len(x.shape))):
         raise InputError(f"{order} is not a permutation of the dimensions of {list(x.shape)}")
     require_shape(y, tuple(x.shape[i] for i in order))
@@ -218,14 +253,14 @@ def lower_pack(ctx: Context, op: Op) -> Lowered:
     """PACK: tensors of one shape along a new dimension; UNPACK: the reverse."""
     assert isinstance(op.options, PackOptions)
     whole = ctx.output(op) if op.kind == "PACK" else ctx.input(op, 0)
-    axis = _axis(op.options.axis, len(whole.shape))
+    axis = axis_of(op.options.axis, len(whole.shape))
     parts = [ctx.tensor(i) for i in (op.inputs if op.kind == "PACK" else op.outputs)]
     if len(parts) != whole.shape[axis]:
         raise InputError(f"{len(parts)} parts of tensor {whole.name!r} {list(whole.shape)} along dimension {axis}")
     outer, lines = strides(whole.shape, whole.dtype.itemsize), []
     rest = [*outer[:axis], *outer[axis + 1 :]]
     for i, part in enumerate(parts):
-        _same_type(part, whole)
+        same_type(part, whole)
         require_shape(part, (*whole.shape[:axis], *whole.shape[axis + 1 :]))
         dense, size = strides(part.shape, part.dtype.itemsize), part.dtype.itemsize
         inside, alone = _at(ctx, whole, i * outer[axis]), _at(ctx, part, 0)
@@ -253,12 +288,12 @@ def lower_resize_nearest(ctx: Context, op: Op) -> Lowered:
     import numpy as np
 
     x, y = ctx.input(op, 0), ctx.output(op)
-    _same_type(x, y)
+    same_type(x, y)
     assert isinstance(op.options, ResizeOptions)
     if len(x.shape) != 4 or 0 in x.shape:
         raise InputError(f"tensor {x.name!r} has shape {list(x.shape)}, expected 4 dimensions")
     batches, in_h, in_w, channels = x.shape
-    out_h, out_w = _integers(ctx.input(op, 1), 2)
+    out_h, out_w = integers(ctx.input(op, 1), 2)
     require_shape(y, (batches, out_h, out_w, channels))
     if max(in_h, in_w, out_h, out_w) > 32767:
         raise InputError(f"tensor {y.name!r} is too large to resize")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Moving elements: PAD, CONCATENATION, SPLIT, STRIDED_SLICE, TRANSPOSE and RESIZE are copies with strides. */
+/* Moving elements: PAD, CONCATENATION, SPLIT, SLICE, TILE, TRANSPOSE and their kin are copies with strides; GATHER, RESIZE. */
 #include <string.h>
 
 #include "emulab_elementwise.h"
@@ -33,6 +33,21 @@ void emulab_fill(const void *value, int32_t element, int32_t n, void *out)
     for (int32_t i = 0; i < n; i++) {
         for (int32_t b = 0; b < element; b++) {
             *to++ = ((const uint8_t *)value)[b];
+        }
+    }
+}
+
+void emulab_gather(int32_t batches, int32_t outer, int32_t count, int32_t size, int32_t bytes, const int32_t *indices,
+                   const void *in, void *out)
+{
+    const uint8_t *from = in;
+    uint8_t *to = out;
+    for (int32_t batch = 0; batch < batches; batch++, indices += count) {
+        for (int32_t o = 0; o < outer; o++, from += size * bytes) {
+            for (int32_t i = 0; i < count; i++, to += bytes) {
+                const int32_t k = indices[i] < 0 ? 0 : (indices[i] < size ? indices[i] : size - 1);
+                memcpy(to, from + k * bytes, (size_t)bytes);
+            }
         }
     }
 }

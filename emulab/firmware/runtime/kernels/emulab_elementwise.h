@@ -66,6 +66,11 @@ typedef struct {
 void emulab_copy_nd(const emulab_copy_params *p, const void *in, void *out);
 void emulab_fill(const void *value, int32_t element, int32_t n, void *out);
 
+/* Along the middle one of [batch, outer, size, `bytes`], the elements at `indices` [batch, count]; indices are brought
+ * into range. */
+void emulab_gather(int32_t batches, int32_t outer, int32_t count, int32_t size, int32_t bytes, const int32_t *indices,
+                   const void *in, void *out);
+
 /* `row` and `column` say which input row and column each output one repeats; `pixel` is in bytes. */
 typedef struct {
     int32_t batches, in_h, in_w, out_h, out_w, pixel;
