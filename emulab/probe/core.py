@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from emulab.probe.recipes import Recipe
-    from emulab.timing.base import BlockCost
+    from emulab.timing.base import BlockCost, Divider
 
-ABI = 3
+ABI = 4
 RUNNING, DEADLINE, UNKNOWN_BLOCK, EDGE, REQUEST, UNMASKED, EXCEPTION = range(7)
 BLOCK_EDGE, BLOCK_UNMASKS, BLOCK_SLEEPS, BLOCK_STORES = 1, 2, 4, 8
 NO_BLOCK = 0xFFFFFFFF
@@ -33,12 +33,20 @@ class Access(ctypes.Structure):
     _fields_ = [("slot", _U8), ("instruction", _U8), ("size", _U8), ("write", _U8), ("offset", ctypes.c_int32)]
 
 
+class Divide(ctypes.Structure):
+    _fields_ = [(name, _U8) for name in ("dividend", "divisor", "instruction", "is_signed")]
+
+
+class DividerLaw(ctypes.Structure):
+    _fields_ = [(name, _U32) for name in ("zero_q8", "smaller_q8", "base_q8", "bits", "unknown_q8")]
+
+
 class BlockSpec(ctypes.Structure):
     _fields_ = [
         (name, _U32)
         for name in (
             "address size instructions cycles_q8 taken_q8 entry_q8 branch_kind branch_address flags unresolved "
-            "operations accesses prefixes"
+            "operations accesses prefixes divides"
         ).split()
     ]
 
@@ -79,7 +87,8 @@ def load_library(path: Path) -> Any:
         "em_probe_free": (None, [p]),
         "em_probe_plain": (None, [p, ctypes.c_int]),
         "em_probe_add_region": (ctypes.c_int, [p, _U32, _U32, p, _U32, _U32]),
-        "em_probe_add_block": (ctypes.c_int, [p, p, p, p, p]),
+        "em_probe_add_block": (ctypes.c_int, [p, p, p, p, p, p]),
+        "em_probe_divider": (None, [p, p]),
         "em_probe_mark": (None, [p, _U32, _U32, _U32]),
         "em_probe_enter": (_U32, [p, _U32, _U32]),
         "em_probe_access": (None, [p, _U32, _U32, _U32, ctypes.c_int]),
@@ -141,6 +150,11 @@ class ProbeCore:
         if self.library.em_probe_add_region(self.handle, low, high - low, host_low, counter, int(device)):
             raise ToolError("the probe has no room for another memory region (limit 254)")
 
+    def set_divider(self, divider: Divider) -> None:
+        """How long the divisions of recipes take; blocks then come with :meth:`Divider.least` for each of them."""
+        law = DividerLaw(*divider.above_least_q8())
+        self.library.em_probe_divider(self.handle, ctypes.byref(law))
+
     def add_block(self, address: int, size: int, cost: BlockCost, recipe: Recipe, flags: int = 0) -> int:
         """Add a block; returns its index in the tables."""
         flags |= (BLOCK_UNMASKS if recipe.unmasks else 0) | (BLOCK_SLEEPS if recipe.sleeps else 0)
@@ -149,11 +163,15 @@ class ProbeCore:
         operations = (Op * max(1, len(recipe.operations)))(*(Op(*o) for o in recipe.operations))
         accesses = (Access * max(1, len(recipe.accesses)))(*(Access(*a) for a in recipe.accesses))
         prefixes = (_U32 * max(1, len(cost.prefix_q8)))(*cost.prefix_q8)
+        divides = (Divide * max(1, len(recipe.divides)))(*(Divide(*d) for d in recipe.divides))
         spec = BlockSpec(
             address, size, cost.instructions, cost.cycles_q8, cost.taken_q8, cost.entry_q8, cost.branch_kind, last,
             flags, recipe.unresolved, len(recipe.operations), len(recipe.accesses), len(cost.prefix_q8),
+            len(recipe.divides),
         )  # fmt: skip
-        index = self.library.em_probe_add_block(self.handle, ctypes.byref(spec), operations, accesses, prefixes)
+        index = self.library.em_probe_add_block(
+            self.handle, ctypes.byref(spec), operations, accesses, prefixes, divides
+        )
         if index < 0:
             raise ToolError("the probe has no memory for another block")
         return int(index)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-(CONST, ADD, SUB, MUL, AND, OR, XOR, BIC, SHL, SHR, SAR, SHLI, SHRI, SARI, SEXT8, SEXT16,
- LOAD8, LOAD16, LOAD32, LOADS8, LOADS16) = range(21)  # fmt: skip
+(CONST, ADD, SUB, MUL, AND, OR, XOR, BIC, SHL, SHR, SAR, UDIV, SDIV, UMULH, SMULH, SHLI, SHRI, SARI, SEXT8, SEXT16,
+ LOAD8, LOAD16, LOAD32, LOADS8, LOADS16) = range(25)  # fmt: skip
 _SLOTS = 192
 _REGISTERS = 32
 
@@ -39,6 +39,8 @@ class Recipe:
     sleeps: bool = False
     open_predicate: bool = False
     """The block ends inside an IT block."""
+    divides: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """Divisions whose operands are followed: (slot of the dividend, of the divisor, instruction, signed)."""
     fixed_stores: list[tuple[int, int]] = field(default_factory=list)
     """Stores to addresses known beforehand: (address, instruction)."""
 
@@ -129,6 +131,14 @@ class Tracer:
                 self.recipe.fixed_stores.append((address[1] & 0xFFFFFFFF, instruction))
         self.recipe.accesses.append((address[0], min(instruction, 255), size, int(write), address[1]))
 
+    def divide(self, instruction: int, dividend: Value, divisor: Value, signed: bool, conditional: bool) -> Value:
+        """The quotient. The operands are kept for the price, unless the division may be skipped."""
+        above, below = self.materialize(dividend), self.materialize(divisor)
+        if above is None or below is None or conditional:
+            return None
+        self.recipe.divides.append((above, below, min(instruction, 255), int(signed)))
+        return self.operate(SDIV if signed else UDIV, (above, 0), (below, 0))
+
     def store(self, instruction: int, address: Value, size: int, value: Value, conditional: bool = False) -> None:
         self.access(instruction, address, size, True, conditional)
         if address is not None and not conditional:
@@ -178,7 +188,7 @@ class Tracer:
                 slot, offset = constant, 0
             fixed.append((slot, instruction, size, write, offset))
         self.recipe.accesses = fixed
-        needed = {a[0] for a in fixed}
+        needed = {a[0] for a in fixed} | {slot for d in self.recipe.divides for slot in d[:2]}
         kept: list[tuple[int, int, int, int, int]] = []
         for operation in reversed(self.all_operations):
             op, a, b, to, _ = operation
@@ -186,7 +196,7 @@ class Tracer:
                 kept.append(operation)
                 if op != CONST:
                     needed.add(a)
-                    if op in (ADD, SUB, MUL, AND, OR, XOR, BIC, SHL, SHR, SAR):
+                    if op < SHLI:
                         needed.add(b)
         self.recipe.operations = kept[::-1]
         return self.recipe

@@ -19,7 +19,9 @@ from emulab.probe.recipes import (
     SHLI,
     SHR,
     SHRI,
+    SMULH,
     SUB,
+    UMULH,
     XOR,
     ReadConstant,
     Recipe,
@@ -165,7 +167,7 @@ def _arm_step(tracer: Tracer, number: int, pc: int, name: str, operands: list[st
         index = tracer.shifted(_arm_operand(tracer, inner[1].strip()), "lsl", 1 if name == "tbh" else 0)
         tracer.access(number, tracer.add(base_value, index), 2 if name == "tbh" else 1, False, conditional)
         return None
-    _arm_alu(tracer, name, operands, conditional, pc)
+    _arm_alu(tracer, number, name, operands, conditional, pc)
     return None
 
 
@@ -228,7 +230,7 @@ _NO_RESULT = frozenset(
 )
 
 
-def _arm_alu(tracer: Tracer, name: str, operands: list[str], conditional: bool, pc: int) -> None:
+def _arm_alu(tracer: Tracer, number: int, name: str, operands: list[str], conditional: bool, pc: int) -> None:
     plain = name[:-1] if name.endswith("s") and name[:-1] in _BASE_NAMES else name
     target = _ARM_REGISTERS.get(operands[0]) if operands else None
     if plain in _NO_RESULT or (plain.startswith("b") and plain not in ("bic", "bfi", "bfc")):
@@ -239,6 +241,17 @@ def _arm_alu(tracer: Tracer, name: str, operands: list[str], conditional: bool, 
         _lose(tracer, operands)
         return
     if target == 15:
+        return
+    if plain in ("udiv", "sdiv"):
+        pair = [_arm_operand(tracer, o) for o in (operands if len(operands) == 3 else [operands[0], *operands])[1:]]
+        quotient = tracer.divide(number, pair[0], pair[1], plain == "sdiv", conditional)
+        tracer.value[target] = None if conditional else quotient
+        return
+    if plain in ("umull", "smull") and len(operands) == 4 and not conditional:
+        left, right = (tracer.zero() if v == (-1, 0) else v for v in (_arm_operand(tracer, o) for o in operands[2:]))
+        halves = [tracer.operate(op, left, right) for op in (MUL, UMULH if plain == "umull" else SMULH)]
+        for operand, half in zip(operands[:2], halves, strict=True):
+            tracer.value[_ARM_REGISTERS[operand]] = half
         return
     result = _arm_result(tracer, plain, operands, pc)
     if plain in ("umull", "smull", "umlal", "smlal", "umaal", "smlald", "ldrexd", "vmov"):

@@ -20,6 +20,41 @@ BRANCH_CONDITIONAL, BRANCH_DIRECT, BRANCH_CALL, BRANCH_RETURN, BRANCH_INDIRECT =
 
 
 @dataclass(frozen=True, slots=True)
+class Divider:
+    """Cycles of a division by its operands, for a divider that stops early; bits are those of the magnitude.
+
+    ``zero`` where an operand is 0, ``smaller`` where the dividend has fewer bits than the divisor, else ``base`` and a
+    cycle for every ``bits_per_cycle`` bits that the dividend has more. ``unknown`` is the static price, for operands
+    nobody can see.
+    """
+
+    zero: float
+    smaller: float
+    base: float
+    bits_per_cycle: int
+    unknown: float
+
+    @property
+    def least(self) -> float:
+        return min(self.zero, self.smaller, self.base, self.unknown)
+
+    def cycles(self, dividend: int, divisor: int) -> float:
+        """What the division takes: signed operands as they are."""
+        above, below = abs(dividend).bit_length(), abs(divisor).bit_length()
+        if not above or not below:
+            return self.zero
+        return self.smaller if above < below else self.base + (above - below) // self.bits_per_cycle
+
+    def above_least_q8(self) -> tuple[int, int, int, int, int]:
+        """zero, smaller and base above :attr:`least` in 1/256 cycle, bits per cycle, unknown above least: em_divider."""
+        least = self.least
+        zero, smaller, base, unknown = (
+            round((c - least) * Q8) for c in (self.zero, self.smaller, self.base, self.unknown)
+        )
+        return zero, smaller, base, self.bits_per_cycle, unknown
+
+
+@dataclass(frozen=True, slots=True)
 class BlockCost:
     """Static cost of one basic block at zero wait states.
 
@@ -46,6 +81,8 @@ class TimingModel(Protocol):
     """A core's pipeline. Built by :func:`emulab.timing.load_timing` from the platform."""
 
     name: str
+    divider: Divider | None
+    """Where what a division takes follows from its operands; its ``unknown`` is then the static price."""
 
     def block(self, address: int, code: bytes) -> BlockCost:
         """Price the block at *address*. Undecodable bytes cost one cycle per halfword and are counted as `unknown`."""

@@ -17,6 +17,7 @@ from emulab.timing.base import (
     BRANCH_RETURN,
     Q8,
     BlockCost,
+    Divider,
 )
 from emulab.timing.thumb import Instruction, ThumbDecoder
 
@@ -136,6 +137,7 @@ class ThumbModel(ABC):
     PARAMETERS: ClassVar[dict[str, Parameter]]
     armv8: ClassVar[bool] = False
     helium: ClassVar[bool] = False
+    divider: Divider | None = None
     unaligned: ClassVar[str] = "none"  # how emulab.timing.memory charges unaligned accesses: none, split, boundary
 
     def __init__(self, parameters: Mapping[str, float] | None = None) -> None:

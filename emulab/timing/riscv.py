@@ -17,6 +17,7 @@ from emulab.timing.base import (
     BRANCH_INDIRECT,
     BRANCH_RETURN,
     BlockCost,
+    Divider,
 )
 from emulab.timing.pipeline import Parameter, Priced, block_cost, check_parameters
 
@@ -150,6 +151,7 @@ class InOrderRv32:
     """A single-issue, in-order RV32 core: one instruction a cycle, latencies that interlock."""
 
     name: ClassVar[str] = "rv32"
+    divider: Divider | None = None
     unaligned: ClassVar[str] = "none"
     PARAMETERS: ClassVar[dict[str, Parameter]] = {
         "load_latency": Parameter(2, "LW to use", 1, 8, free=True),

@@ -16,7 +16,7 @@ from emulab.model.platform import Platform, load_platform
 from emulab.probe import recipes
 from emulab.probe.core import ProbeCore
 from emulab.probe.recipes import Recipe
-from emulab.timing.base import BlockCost
+from emulab.timing.base import BlockCost, Divider
 from emulab.timing.memory import memory_config
 
 pytest.importorskip("ziglang", reason="no C compiler: pip install ziglang")
@@ -101,6 +101,7 @@ class Pair:
         host = ctypes.addressof(self.memory)
         for probe in self.probes:
             probe.face.registers = ctypes.addressof(self.registers)
+            probe.set_divider(Divider(2, 3, 5, 4, 6))
             probe.set_memory_parameter(0, ARRAY["wait_states"])
             for counter, base in enumerate((FLASH, RAM, OTHER)):
                 probe.add_region(base, 0x2000, host, counter)
@@ -132,6 +133,8 @@ class Pair:
             width = rng.choice((1, 2, 4, 4, 4, 8))
             offset = rng.randint(0, 31) if rng.random() < 0.1 else rng.randint(-4, 15) * width
             recipe.accesses.append((rng.choice(bases), number, width, int(rng.random() < 0.3), offset))
+        for _ in range(rng.choice((0, 0, 0, 1, 2))):
+            recipe.divides.append((rng.choice(slots), rng.choice(slots), 0, rng.randrange(2)))
         cycles = [rng.choice((256, 256, 512, 384)) for _ in range(instructions)]
         cost = BlockCost(
             instructions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from emulab.errors import FirmwareFault
@@ -10,9 +11,11 @@ from emulab.probe.recipes import Recipe
 from emulab.probe.riscv_recipes import riscv_recipe
 from emulab.probe.thumb_recipes import arm_recipe
 from emulab.timing import load_timing
+from emulab.timing.base import Q8
 
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Machine
+    from emulab.timing.base import BlockCost
 
 _BEGINS = ("movw", "movt", "lui")
 _CONTINUES = ("movt", "str", "str.w", "sw", "c.sw")
@@ -27,6 +30,8 @@ class BlockTable:
 
         self.machine = machine
         self.timing = load_timing(machine.platform)
+        if self.timing.divider is not None:
+            machine.probe.set_divider(self.timing.divider)
         self.edges: set[int] = set()
         self._stores: set[int] = set()
         self._hits: dict[int, list[tuple[int, int]]] = {}
@@ -76,6 +81,7 @@ class BlockTable:
         instructions = list(self._decoder.disasm_lite(code, address))
         covered = sum(i[1] for i in instructions)
         recipe = self._recipe(address, instructions, self._constant) if covered == size else Recipe(stores=True)
+        cost = self._least(cost, recipe)
         hits = [
             (address + o, p) for o, p in zip(cost.offsets, cost.prefix_q8, strict=False) if address + o in self.edges
         ]
@@ -99,6 +105,17 @@ class BlockTable:
         if recipe.stores:
             self.flags[-1] |= probe_core.BLOCK_STORES
         return index
+
+    def _least(self, cost: BlockCost, recipe: Recipe) -> BlockCost:
+        """*cost* with the least a division can take where the probe sees the operands and adds the rest."""
+        divider = self.timing.divider
+        if divider is None or not recipe.divides:
+            recipe.divides.clear()
+            return cost
+        less_q8 = round((divider.unknown - divider.least) * Q8)
+        numbers = [d[2] for d in recipe.divides]
+        prefixes = tuple(p - less_q8 * sum(n < i for n in numbers) for i, p in enumerate(cost.prefix_q8))
+        return replace(cost, cycles_q8=cost.cycles_q8 - less_q8 * len(numbers), prefix_q8=prefixes)
 
     def _split_stores(self, address: int, instructions: list[Any]) -> list[tuple[int, int]]:
         """Stores whose fixed address the block before has begun to make: (address, number of the instruction).

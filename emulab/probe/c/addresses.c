@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
-/* Data accesses of a block: their addresses from the registers at its entry, their counts per region, their price. */
+/* Data accesses of a block: their addresses from the registers at its entry, their counts per region, their price. What
+ * its divisions take, from the same registers. */
 #include "probe_state.h"
 #include <string.h>
 
@@ -29,6 +30,10 @@ static inline uint32_t operate(const em_op *o, uint32_t x, uint32_t y) {
     case EM_SHL: return (y & 0xFF) > 31 ? 0 : x << (y & 31);
     case EM_SHR: return (y & 0xFF) > 31 ? 0 : x >> (y & 31);
     case EM_SAR: return (uint32_t)((int32_t)x >> ((y & 0xFF) > 31 ? 31 : (y & 31)));
+    case EM_UDIV: return y ? x / y : 0;
+    case EM_SDIV: return y ? (uint32_t)((int64_t)(int32_t)x / (int32_t)y) : 0;
+    case EM_UMULH: return (uint32_t)((uint64_t)x * y >> 32);
+    case EM_SMULH: return (uint32_t)((uint64_t)((int64_t)(int32_t)x * (int32_t)y) >> 32);
     case EM_SHLI: return x << (o->immediate & 31);
     case EM_SHRI: return x >> (o->immediate & 31);
     case EM_SARI: return (uint32_t)((int32_t)x >> (o->immediate & 31));
@@ -84,6 +89,29 @@ static int compute_all(const em_probe_state *p, const em_block *b, uint32_t *slo
     return 1;
 }
 
+static uint32_t bits_of(uint32_t x, int is_signed) {
+    if (is_signed && x >> 31) x = 0 - x;
+    return x ? 32 - (uint32_t)__builtin_clz(x) : 0;
+}
+
+/* What the divisions of *b* take; bad == NULL: every slot is known. */
+static uint64_t divisions(const em_probe_state *p, const em_block *b, const uint32_t *value, const uint8_t *bad) {
+    const em_divider *law = &p->divider;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < b->divides; i++) {
+        const em_divide *d = &b->divide[i];
+        if (bad && (bad[d->dividend] | bad[d->divisor])) {
+            total += law->unknown_q8;
+            continue;
+        }
+        uint32_t above = bits_of(value[d->dividend], d->is_signed), below = bits_of(value[d->divisor], d->is_signed);
+        if (!above || !below) total += law->zero_q8;
+        else if (above < below) total += law->smaller_q8;
+        else total += law->base_q8 + ((above - below) / law->bits << 8);
+    }
+    return total;
+}
+
 static inline void count_group(em_region_count *count, const em_group *g) {
     count->reads += g->reads;
     count->writes += g->writes;
@@ -106,6 +134,7 @@ static uint64_t data_plain(em_probe_state *p, const em_block *b) {
         if (b->operations) compute(p, b, slot, bad);
         value = slot;
     } else memset(bad, 0, EM_REGISTERS);
+    p->divide_q8 = divisions(p, b, value, bad);
     for (uint32_t i = 0; i < b->groups; i++) {
         const em_group *g = &b->group[i];
         uint32_t base = value[g->slot];
@@ -176,6 +205,8 @@ uint64_t em_block_data(em_probe_state *p, const em_block *b) {
         each |= (r->bus ^ region[0]->bus) | !r->quiet | (r->tracked & (((base & g->align) | g->odd) != 0));
     }
     for (uint32_t i = 0; i < b->groups; i++) count_group(&p->face.region[region[i]->counter], &b->group[i]);
+    if (EM_UNLIKELY(b->divides)) p->divide_q8 = divisions(p, b, value, NULL);
+    if (!b->groups) return 0;
     uint32_t bus = region[0]->bus;
     if (bus && !each) { /* all on one bus: only the first can cost anything */
         em_memsim *m = p->face.memory;

@@ -13,6 +13,7 @@ em_probe *em_probe_new(void) {
     p->hash_size = 1u << 12;
     p->hash = malloc(p->hash_size * sizeof *p->hash);
     p->face.region = calloc(256, sizeof *p->face.region);
+    p->divider.bits = 32;
     if (!p->page || !p->hash || !p->face.region) {
         em_probe_free(&p->face);
         return NULL;
@@ -39,6 +40,12 @@ void em_probe_free(em_probe *face) {
     free(p->face.branches_q8);
     free(p->face.region);
     free(p);
+}
+
+void em_probe_divider(em_probe *face, const em_divider *divider) {
+    em_probe_state *p = (em_probe_state *)face;
+    p->divider = *divider;
+    if (!p->divider.bits) p->divider.bits = 32;
 }
 
 void em_probe_plain(em_probe *face, int plain) {
@@ -147,12 +154,13 @@ static uint32_t make_groups(em_group *groups, uint8_t *group_of, const em_access
 }
 
 int em_probe_add_block(em_probe *face, const em_block_spec *s, const em_op *operation, const em_access *access,
-                       const uint32_t *prefix_q8) {
+                       const uint32_t *prefix_q8, const em_divide *divide) {
     em_probe_state *p = (em_probe_state *)face;
     if (!make_room(p)) return -1;
     size_t operations = s->operations * sizeof(em_op), accesses = s->accesses * sizeof(em_access);
     size_t prefixes = s->prefixes * sizeof(uint32_t), groups = s->accesses * sizeof(em_group);
-    em_block *b = calloc(1, sizeof *b + groups + operations + accesses + prefixes + s->accesses);
+    size_t divides = s->divides * sizeof(em_divide);
+    em_block *b = calloc(1, sizeof *b + groups + operations + accesses + prefixes + divides + s->accesses);
     if (!b) return -1;
     char *tail = (char *)(b + 1);
     b->group = (em_group *)tail;
@@ -160,7 +168,8 @@ int em_probe_add_block(em_probe *face, const em_block_spec *s, const em_op *oper
     b->operation = memcpy(tail, operation, operations);
     b->access = memcpy(tail + operations, access, accesses);
     b->prefix_q8 = memcpy(tail + operations + accesses, prefix_q8, prefixes);
-    b->access_group = (uint8_t *)(tail + operations + accesses + prefixes);
+    b->divide = s->divides ? memcpy(tail + operations + accesses + prefixes, divide, divides) : NULL;
+    b->access_group = (uint8_t *)(tail + operations + accesses + prefixes + divides);
     b->groups = make_groups((em_group *)b->group, (uint8_t *)b->access_group, access, s->accesses);
     b->address = s->address;
     b->size = s->size;
@@ -175,6 +184,7 @@ int em_probe_add_block(em_probe *face, const em_block_spec *s, const em_op *oper
     b->unresolved = s->unresolved;
     b->operations = s->operations;
     b->accesses = s->accesses;
+    b->divides = s->divides;
     b->prefixes = s->prefixes;
     b->fetch_tracked = face->memory && em_tracks(face->memory, s->address);
     b->index = face->blocks;

@@ -83,7 +83,14 @@ uint32_t em_probe_enter(em_probe *face, uint32_t address, uint32_t size) {
     face->current = index;
     p->last = b;
     p->devices = 0;
-    if (b->accesses) stall_q8 += em_block_data(p, b) << 8;
+    if (b->accesses | b->divides) {
+        stall_q8 += em_block_data(p, b) << 8;
+        if (EM_UNLIKELY(b->divides)) {
+            cycles_q8 += p->divide_q8;
+            face->branches_q8[index] += p->divide_q8;
+            if (m) m->executing += (uint32_t)p->divide_q8;
+        }
+    }
     if (b->unresolved) face->unresolved += b->unresolved;
     face->cycles_q8 = cycles_q8 + b->cycles_q8 + stall_q8;
     if (stall_q8) {

@@ -12,7 +12,7 @@
 #define EMULAB_PROBE_H
 #include "memsim.h"
 
-enum { EM_ABI = 3, EM_SLOTS = 192, EM_REGISTERS = 32 };
+enum { EM_ABI = 4, EM_SLOTS = 192, EM_REGISTERS = 32 };
 
 /* Why the engine was stopped. */
 enum {
@@ -38,8 +38,9 @@ typedef struct em_op {
     uint8_t op, a, b, to;
     int32_t immediate;
 } em_op;
-enum { EM_CONST, EM_ADD, EM_SUB, EM_MUL, EM_AND, EM_OR, EM_XOR, EM_BIC, EM_SHL, EM_SHR, EM_SAR, EM_SHLI, EM_SHRI,
-       EM_SARI, EM_SEXT8, EM_SEXT16, EM_LOAD8, EM_LOAD16, EM_LOAD32, EM_LOADS8, EM_LOADS16 };
+enum { EM_CONST, EM_ADD, EM_SUB, EM_MUL, EM_AND, EM_OR, EM_XOR, EM_BIC, EM_SHL, EM_SHR, EM_SAR, EM_UDIV,
+       EM_SDIV, EM_UMULH, EM_SMULH, EM_SHLI, EM_SHRI, EM_SARI, EM_SEXT8, EM_SEXT16, EM_LOAD8, EM_LOAD16, EM_LOAD32, EM_LOADS8,
+       EM_LOADS16 };
 
 /* One data access of a block: address is slot + offset. */
 typedef struct em_access {
@@ -47,10 +48,25 @@ typedef struct em_access {
     int32_t offset;
 } em_access;
 
+/* One division of a block: slots of dividend and divisor. */
+typedef struct em_divide {
+    uint8_t dividend, divisor, instruction, is_signed;
+} em_divide;
+
+/* What a division takes more than a block's static price has for it, in 1/256 cycle. Bits are the significant ones of the
+ * magnitude: emulab.timing.base.Divider. */
+typedef struct em_divider {
+    uint32_t zero_q8;      /* an operand is 0 */
+    uint32_t smaller_q8;   /* the dividend has fewer bits than the divisor */
+    uint32_t base_q8;      /* else, and a cycle for each `bits` that the dividend has more */
+    uint32_t bits;
+    uint32_t unknown_q8;   /* the operands could not be followed */
+} em_divider;
+
 typedef struct em_block_spec {
     uint32_t address, size, instructions, cycles_q8, taken_q8, entry_q8, branch_kind, branch_address, flags;
     uint32_t unresolved; /* data accesses whose address the program cannot give */
-    uint32_t operations, accesses, prefixes;
+    uint32_t operations, accesses, prefixes, divides;
 } em_block_spec;
 
 typedef struct em_region_count {
@@ -69,7 +85,7 @@ typedef struct em_probe {
     uint32_t regions;
     uint32_t has_console_store;
     uint32_t reserved;
-    uint64_t *count, *taken, *stalls_q8, *branches_q8; /* per block */
+    uint64_t *count, *taken, *stalls_q8, *branches_q8; /* per block; the last: what branches and divisions add */
     em_region_count *region;                           /* per region */
     const uint32_t *registers; /* guest registers r0.. in the engine's own state; NULL: use read_register */
     uint32_t (*read_register)(void *engine, uint32_t index);
@@ -87,7 +103,10 @@ void em_probe_plain(em_probe *, int plain);
  * base and size are multiples of 4096. */
 int em_probe_add_region(em_probe *, uint32_t base, uint32_t size, const void *host, uint32_t counter, uint32_t device);
 /* Adds a block (address, size must be new); returns its index or -1 without memory. */
-int em_probe_add_block(em_probe *, const em_block_spec *, const em_op *, const em_access *, const uint32_t *prefix_q8);
+int em_probe_add_block(em_probe *, const em_block_spec *, const em_op *, const em_access *, const uint32_t *prefix_q8,
+                       const em_divide *);
+/* How long divisions take; without it, those of em_block_spec cost nothing. */
+void em_probe_divider(em_probe *, const em_divider *);
 void em_probe_mark(em_probe *, uint32_t index, uint32_t flags_set, uint32_t flags_clear);
 /* A block is about to run. Returns 0, or the reason why the engine was told to stop before it. */
 uint32_t em_probe_enter(em_probe *, uint32_t address, uint32_t size);

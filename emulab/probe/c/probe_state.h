@@ -19,7 +19,7 @@ typedef struct em_block {
     uint32_t address, size, end, flags;
     struct em_block *next[2]; /* that followed last, and before that */
     uint32_t index, instructions, cycles_q8, taken_q8, entry_q8, branch_kind;
-    uint32_t accesses, unresolved, fetch_tracked;
+    uint32_t accesses, divides, unresolved, fetch_tracked;
     uint32_t branch_address;
     em_fetch_plan plan;
     uint32_t operations, groups, prefixes;
@@ -29,6 +29,7 @@ typedef struct em_block {
     const em_access *access;
     const uint8_t *access_group; /* per access */
     const em_group *group;
+    const em_divide *divide;
     const uint32_t *prefix_q8;
 } em_block;
 
@@ -56,6 +57,8 @@ typedef struct em_probe_state {
     em_block *last;
     em_device_access device[EM_DEVICE_LIMIT];
     uint32_t devices, device_next, device_pc;
+    em_divider divider;
+    uint64_t divide_q8; /* of the block em_block_data was asked for last */
     uint32_t plain;
 } em_probe_state;
 
@@ -71,6 +74,7 @@ static inline void em_count_access(em_region_count *count, uint32_t size, int wr
 
 /* The block of this address and size, NULL where the table has none. */
 em_block *em_find_block(em_probe_state *, uint32_t address, uint32_t size);
-/* Counts and prices the data accesses of the block that is entered; returns stall cycles. */
+/* Counts and prices the data accesses of the block that is entered; returns stall cycles. Prices its divisions too:
+ * divide_q8, of a block that has any. */
 uint64_t em_block_data(em_probe_state *, const em_block *);
 #endif

@@ -106,7 +106,7 @@ static block *find_block(uint32_t address, uint32_t size, uint32_t instructions,
                           .entry_q8 = price[2],
                           .branch_kind = price[3],
                           .branch_address = translate(last)};
-    if (em_probe_add_block(probe, &spec, NULL, NULL, NULL) < 0) abort();
+    if (em_probe_add_block(probe, &spec, NULL, NULL, NULL, NULL) < 0) abort();
     return b;
 }
 

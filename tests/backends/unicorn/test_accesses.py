@@ -51,6 +51,12 @@ def evaluated(code: bytes, registers: list[int]) -> tuple[list[tuple[int, int, b
     return run(recipe, {i: v for i, v in enumerate(registers)} | {13: RAM + 0x20000, 14: 0, 15: 0})
 
 
+def quotient(dividend: int, divisor: int) -> int:
+    """SDIV: towards zero, 0 by 0."""
+    divisor -= divisor >> 31 << 32
+    return 0 if not divisor else abs(dividend) // abs(divisor) * (1 if (dividend < 0) == (divisor < 0) else -1)
+
+
 def run(recipe: Recipe, slots: dict[int, int]) -> tuple[list[tuple[int, int, bool]], int]:
     """Accesses of *recipe* from the registers in *slots*, and how many it does not know."""
     wrap = 0xFFFFFFFF
@@ -61,6 +67,8 @@ def run(recipe: Recipe, slots: dict[int, int]) -> tuple[list[tuple[int, int, boo
             lambda: immediate, lambda: x + y, lambda: x - y, lambda: x * y, lambda: x & y, lambda: x | y,
             lambda: x ^ y, lambda: x & ~y, lambda: 0 if y & 0xFF > 31 else x << (y & 31),
             lambda: 0 if y & 0xFF > 31 else x >> (y & 31), lambda: signed >> min(y & 0xFF, 31),
+            lambda: x // y if y else 0, lambda: quotient(signed, y), lambda: x * y >> 32,
+            lambda: signed * (y - (y >> 31 << 32)) >> 32,
             lambda: x << (immediate & 31), lambda: x >> (immediate & 31), lambda: signed >> (immediate & 31),
             lambda: (x & 0xFF) - ((x & 0x80) << 1), lambda: (x & 0xFFFF) - ((x & 0x8000) << 1),
             *[lambda: 0] * 5,  # memory is all zero

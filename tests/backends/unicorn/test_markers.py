@@ -31,7 +31,7 @@ def table(code: bytes) -> BlockTable:
         core=SimpleNamespace(),
         peek=peek,
         space=SimpleNamespace(constant_word=lambda address: None),
-        probe=SimpleNamespace(add_block=lambda *given: 0),
+        probe=SimpleNamespace(add_block=lambda *given: 0, set_divider=lambda law: None),
     )
     made = BlockTable(machine)  # type: ignore[arg-type]
     made.watch_store(MARKER)
