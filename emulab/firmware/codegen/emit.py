@@ -77,6 +77,7 @@ def source_file(
         "#include <float.h>",
         "#include <string.h>",
         "",
+        '#include "emulab_binary.h"',
         '#include "emulab_elementwise.h"',
         '#include "emulab_int16.h"',
         '#include "emulab_kernels.h"',

@@ -13,6 +13,7 @@ from emulab.errors import InputError
 from emulab.firmware.codegen.graph import DType, Tensor
 
 INT_RANGE = {
+    DType.BOOL: (0, 1),
     DType.INT8: (-128, 127),
     DType.UINT8: (0, 255),
     DType.INT16: (-32768, 32767),
@@ -157,3 +158,29 @@ def one_over_one_plus_x(x: int) -> int:
 def one_minus_x_over_one_plus_x(x: int) -> int:
     """(1 - x) / (1 + x) in Q0.31, 0 <= x < 1."""
     return min((_reciprocal((x + 2**31) >> 1) - (1 << 29)) * 4, 2**31 - 1)
+
+
+def inverse_square_root(x: int) -> Multiplier:
+    """1 / sqrt(x) of a whole number, by five Newton-Raphson steps from 1, with the reference's rounding."""
+    if x <= 1:
+        return Multiplier(2**31 - 1, 0)
+    shift = 11
+    while x >= 1 << 29:
+        x //= 4
+        shift += 1
+    pairs = (31 - x.bit_length()) // 2 - 1
+    shift -= pairs
+    x <<= 2 * pairs
+    half_three, given = (1 << 28) + (1 << 27), x >> 1
+
+    def saturated(v: int, bits: int) -> int:
+        return min(max(v << bits, -(2**31)), 2**31 - 1)
+
+    half, root = round_shift(given, 1), 1 << 28
+    for _ in range(5):
+        cube = saturated(high_mul(high_mul(root, root), root), 6)
+        root = saturated(high_mul(half_three, root) - high_mul(half, cube), 3)
+    root = high_mul(root, 1518500250)
+    if shift < 0:
+        return Multiplier(root << -shift, 0)
+    return Multiplier(root, -shift)

@@ -16,7 +16,7 @@ class Options:
 
 @dataclass(frozen=True)
 class ActivationOptions(Options):
-    """ADD, SUB, MUL, CONCATENATION: the fused activation."""
+    """ADD, SUB, MUL, DIV, CONCATENATION: the fused activation."""
 
     activation: str = "NONE"
     axis: int = 0
@@ -102,6 +102,13 @@ class LeakyReluOptions(Options):
     """LEAKY_RELU."""
 
     alpha: float
+
+
+@dataclass(frozen=True)
+class GeluOptions(Options):
+    """GELU: by the hyperbolic tangent, or exactly."""
+
+    approximate: bool
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,7 @@ READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "SOFTMAX": ("SoftmaxOptions", _reader(SoftmaxOptions, {"beta": "Beta"})),
     "ADD": ("AddOptions", _reader(ActivationOptions, _ACTIVATION)),
     "SUB": ("SubOptions", _reader(ActivationOptions, _ACTIVATION)),
+    "DIV": ("DivOptions", _reader(ActivationOptions, _ACTIVATION)),
     "MUL": ("MulOptions", _reader(ActivationOptions, _ACTIVATION)),
     "CONCATENATION": ("ConcatenationOptions", _reader(ActivationOptions, {**_ACTIVATION, "axis": "Axis"})),
     "MEAN": ("ReducerOptions", _reader(ReduceOptions, {"keep_dims": _flag("KeepDims")})),
@@ -240,6 +248,7 @@ READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
         ),
     ),
     "LEAKY_RELU": ("LeakyReluOptions", _reader(LeakyReluOptions, {"alpha": "Alpha"})),
+    "GELU": ("GeluOptions", _reader(GeluOptions, {"approximate": _flag("Approximate")})),
     "PACK": ("PackOptions", _reader(PackOptions, {"axis": "Axis", "count": "ValuesCount"})),
     "UNPACK": ("UnpackOptions", _reader(PackOptions, {"axis": "Axis", "count": "Num"})),
     "DEPTH_TO_SPACE": ("DepthToSpaceOptions", _reader(BlockOptions, {"block_size": "BlockSize"})),

@@ -9,6 +9,7 @@ from emulab.firmware.codegen.graph import Op
 from emulab.firmware.codegen.lowering import Context, Lowered
 from emulab.firmware.codegen.ops import (
     activation,
+    binary,
     conv,
     convert,
     elementwise,
@@ -20,6 +21,7 @@ from emulab.firmware.codegen.ops import (
     shape,
     softmax,
     state,
+    unary,
 )
 from emulab.firmware.codegen.target import KernelTarget
 
@@ -43,12 +45,43 @@ class SupportedOp:
 
 _BOTH = "int8, float32"
 _THREE = "int8, int16, float32"
+_COMPARED = "int8, int32, float32"
 _ANY = "any"
 _SETS = (KernelTarget.ARM_DSP, KernelTarget.ARM_MVE, KernelTarget.RV32IM)
 _MVE = (KernelTarget.ARM_MVE,)
 _NO_CODE = "no code: shares the input's memory"
 
 _TABLE = (
+    SupportedOp("ABS", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
+    SupportedOp("CAST", "int8, uint8, int16, int32, float32, bool", "from one to another", unary.lower_cast),
+    SupportedOp("CEIL", "float32", "rounded up", unary.lower_unary),
+    SupportedOp("ELU", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
+    SupportedOp("EXP", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
+    SupportedOp("FLOOR", "float32", "rounded down", unary.lower_unary),
+    SupportedOp("GELU", _BOTH, "8-bit by table; float by tanh only", unary.lower_unary, _MVE),
+    SupportedOp("LOG", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
+    SupportedOp("LOGICAL_NOT", "bool", "by table", unary.lower_not, _MVE),
+    SupportedOp("NEG", "float32", "sign changed", unary.lower_unary),
+    SupportedOp("ROUND", "float32", "to the nearest whole number, half to even", unary.lower_unary),
+    SupportedOp("RSQRT", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
+    SupportedOp("SQRT", "float32", "square root", unary.lower_unary),
+    SupportedOp("SQUARE", "float32", "product with itself", unary.lower_unary),
+    SupportedOp("ADD_N", "float32", "sum of several tensors", binary.lower_add_n),
+    SupportedOp("DIV", _BOTH, "quotient, with broadcasting", binary.lower_div),
+    SupportedOp("EQUAL", _COMPARED + ", bool", "to bool, with broadcasting", binary.lower_comparison),
+    SupportedOp("FLOOR_DIV", "float32", "quotient rounded down", binary.lower_floor),
+    SupportedOp("FLOOR_MOD", "float32", "rest of a quotient rounded down", binary.lower_floor),
+    SupportedOp("GREATER", _COMPARED, "to bool, with broadcasting", binary.lower_comparison),
+    SupportedOp("GREATER_EQUAL", _COMPARED, "to bool, with broadcasting", binary.lower_comparison),
+    SupportedOp("LESS", _COMPARED, "to bool, with broadcasting", binary.lower_comparison),
+    SupportedOp("LESS_EQUAL", _COMPARED, "to bool, with broadcasting", binary.lower_comparison),
+    SupportedOp("LOGICAL_AND", "bool", "with broadcasting", binary.lower_logical),
+    SupportedOp("LOGICAL_OR", "bool", "with broadcasting", binary.lower_logical),
+    SupportedOp("MAXIMUM", _THREE + ", int32", "tensors of one quantisation, with broadcasting", binary.lower_extreme),
+    SupportedOp("MINIMUM", _THREE + ", int32", "tensors of one quantisation, with broadcasting", binary.lower_extreme),
+    SupportedOp("NOT_EQUAL", _COMPARED + ", bool", "to bool, with broadcasting", binary.lower_comparison),
+    SupportedOp("PRELU", _BOTH, "slopes with broadcasting", binary.lower_prelu),
+    SupportedOp("SQUARED_DIFFERENCE", _BOTH, "with broadcasting", binary.lower_squared_difference),
     SupportedOp("ZEROS_LIKE", _ANY, "zeros of a shape", rearrange.lower_fill),
     SupportedOp("TILE", _ANY, "constant multiples", rearrange.lower_tile),
     SupportedOp("SPACE_TO_DEPTH", _ANY, "blocks of pixels as channels", rearrange.lower_depth_to_space),

@@ -91,7 +91,8 @@ class SideBySide:
             reference = LiteRT(model)
         given = values or [[random_values(97 * r + i, t) for i, t in enumerate(self.inputs)] for r in range(runs)]
         expected = [[np.array(y) for y in reference(*x)] for x in given]
-        producers = [op for op in self.ops for _ in op.outputs]
+        producer = {i: op for op in self.ops for i in op.outputs}
+        producers = [producer[i] for i in self.outputs]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "ops.tflite"
             path.write_bytes(model)

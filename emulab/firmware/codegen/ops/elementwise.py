@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from emulab.errors import InputError
-from emulab.firmware.codegen.fixed_point import activation_range, float_activation_range, quantize_multiplier
+from emulab.firmware.codegen.fixed_point import (
+    Multiplier,
+    activation_range,
+    float_activation_range,
+    quantize_multiplier,
+)
 from emulab.firmware.codegen.graph import DType, Op, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, struct
 from emulab.firmware.codegen.ops import int16
@@ -19,10 +24,9 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
     a, b, y = _operands(ctx, op)
     if y.dtype is DType.FLOAT32:
         return _float(ctx, op, a, b, y)
-    act = activation_range(_activation(op), y)
+    act = activation_range(activation_of(op), y)
     left_shift = ADD_LEFT_SHIFT[y.dtype]
-    twice_max = 2.0 * max(a.scale, b.scale)
-    ma, mb = quantize_multiplier(a.scale / twice_max), quantize_multiplier(b.scale / twice_max)
+    twice_max, ma, mb = common_scale(a, b)
     mo = quantize_multiplier(twice_max / ((1 << left_shift) * y.scale))
     lines = struct(
         "emulab_add_s8_params",
@@ -42,7 +46,7 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
             "subtract": int(op.kind == "SUB"),
         },
     )
-    return _call(ctx, *_kernel(ctx, "emulab_add", y), lines, a, b, y)
+    return broadcast_call(ctx, *_kernel(ctx, "emulab_add", y), lines, a, b, y)
 
 
 def lower_mul(ctx: Context, op: Op) -> Lowered:
@@ -50,7 +54,7 @@ def lower_mul(ctx: Context, op: Op) -> Lowered:
     a, b, y = _operands(ctx, op)
     if y.dtype is DType.FLOAT32:
         return _float(ctx, op, a, b, y)
-    act = activation_range(_activation(op), y)
+    act = activation_range(activation_of(op), y)
     m = quantize_multiplier(a.scale * b.scale / y.scale)
     lines = struct(
         "emulab_mul_s8_params",
@@ -64,7 +68,7 @@ def lower_mul(ctx: Context, op: Op) -> Lowered:
             "act_max": act[1],
         },
     )
-    return _call(ctx, *_kernel(ctx, "emulab_mul", y), lines, a, b, y)
+    return broadcast_call(ctx, *_kernel(ctx, "emulab_mul", y), lines, a, b, y)
 
 
 def _kernel(ctx: Context, name: str, y: Tensor) -> tuple[str, tuple[str, ...]]:
@@ -75,12 +79,13 @@ def _kernel(ctx: Context, name: str, y: Tensor) -> tuple[str, tuple[str, ...]]:
 
 
 def _float(ctx: Context, op: Op, a: Tensor, b: Tensor, y: Tensor) -> Lowered:
-    low, high = float_activation_range(_activation(op))
+    low, high = float_activation_range(activation_of(op))
     lines = struct("emulab_binary_f32_params", {"act_min": low, "act_max": high})
-    return _call(ctx, f"emulab_{op.kind.lower()}_f32", ("elementwise_f32.c",), lines, a, b, y)
+    return broadcast_call(ctx, f"emulab_{op.kind.lower()}_f32", ("elementwise_f32.c",), lines, a, b, y)
 
 
-def _activation(op: Op) -> str:
+def activation_of(op: Op) -> str:
+    """The fused activation."""
     assert isinstance(op.options, ActivationOptions)
     return op.options.activation
 
@@ -103,10 +108,23 @@ def _broadcast(tensor: Tensor, shape: tuple[int, ...]) -> list[int]:
     return [0 if n == 1 and m != 1 else s for n, m, s in zip(sizes, shape, strides(sizes, 1), strict=True)]
 
 
-def _call(
+def _alike(x: Tensor, y: Tensor) -> bool:
+    return x.shape == y.shape and x.dtype.itemsize == y.dtype.itemsize
+
+
+def common_scale(a: Tensor, b: Tensor) -> tuple[float, Multiplier, Multiplier]:
+    """Twice the larger of two scales, and the multipliers that bring either operand to it."""
+    twice_max = 2.0 * max(a.scale, b.scale)
+    return twice_max, quantize_multiplier(a.scale / twice_max), quantize_multiplier(b.scale / twice_max)
+
+
+def broadcast_call(
     ctx: Context, kernel: str, sources: tuple[str, ...], params: list[str], a: Tensor, b: Tensor, y: Tensor
 ) -> Lowered:
-    """Loops over the dimensions that cannot be merged into one run of the kernel."""
+    """A kernel of two tensors, with parameters `p` if there are any, over the output's shape.
+
+    Loops over the dimensions that cannot be merged into one run of the kernel.
+    """
     steps = zip(y.shape, _broadcast(a, y.shape), _broadcast(b, y.shape), strict=True)
     dims: list[list[int]] = []
     for n, sa, sb in reversed([[n, sa, sb] for n, sa, sb in steps if n != 1]):
@@ -129,9 +147,9 @@ def _call(
         lines.append(indent + loop)
         indent += "    "
     lines.append(
-        f"{indent}{kernel}(&p, {inner[0]}, {ctx.pointer(a)}{at['a']}, {inner[1]}, "
+        f"{indent}{kernel}({'&p' if params else '0'}, {inner[0]}, {ctx.pointer(a)}{at['a']}, {inner[1]}, "
         f"{ctx.pointer(b)}{at['b']}, {inner[2]}, {ctx.pointer(y)}{at['y']});"
     )
     lines += ["    " * level + "}" for level in reversed(range(len(loops)))]
-    shared = tuple((y.index, t.index) for t in (a, b) if t.shape == y.shape and not t.is_constant)
+    shared = tuple((y.index, t.index) for t in (a, b) if _alike(t, y) and not t.is_constant)
     return Lowered(lines, sources, in_place=shared if not outer else ())

@@ -195,7 +195,9 @@ def lower_strided_slice(ctx: Context, op: Op) -> Lowered:
     if named > rank:
         raise InputError(f"a slice of {named} dimensions of {list(x.shape)}")
     source = strides(x.shape, x.dtype.itemsize)
-    offset, d, shape, in_stride = 0, 0, [], []
+    shape: list[int] = []
+    in_stride: list[int] = []
+    offset, d = 0, 0
     for k in range(count):
         if o.ellipsis_mask >> k & 1:
             d, until = d + rank - named, d

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* ADD, SUB, MUL, activations and SOFTMAX on float. */
+/* ADD, SUB, MUL, functions of one value and SOFTMAX on float. */
 #include <math.h>
 
 #include "emulab_elementwise.h"
@@ -32,6 +32,28 @@ void emulab_mul_f32(const emulab_binary_f32_params *p, int32_t n, const float *a
         out[i] = clamp(*a * *b, p->act_min, p->act_max);
     }
 }
+
+#define EMULAB_UNARY(name, expression)                                                                                 \
+    void name(int32_t n, const float *in, float *out)                                                                  \
+    {                                                                                                                  \
+        for (int32_t i = 0; i < n; i++) {                                                                              \
+            const float x = in[i];                                                                                     \
+            out[i] = expression;                                                                                       \
+        }                                                                                                              \
+    }
+EMULAB_UNARY(emulab_abs_f32, fabsf(x))
+EMULAB_UNARY(emulab_neg_f32, -x)
+EMULAB_UNARY(emulab_square_f32, x *x)
+EMULAB_UNARY(emulab_sqrt_f32, sqrtf(x))
+EMULAB_UNARY(emulab_rsqrt_f32, 1.0f / sqrtf(x))
+EMULAB_UNARY(emulab_exp_f32, expf(x))
+EMULAB_UNARY(emulab_log_f32, logf(x))
+EMULAB_UNARY(emulab_floor_f32, floorf(x))
+EMULAB_UNARY(emulab_ceil_f32, ceilf(x))
+EMULAB_UNARY(emulab_round_f32, rintf(x))
+EMULAB_UNARY(emulab_elu_f32, x < 0.0f ? expm1f(x) : x)
+/* sqrt(2 / pi) (x + 0.044715 x^3) */
+EMULAB_UNARY(emulab_gelu_f32, 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x))))
 
 void emulab_clamp_f32(float low, float high, int32_t n, const float *in, float *out)
 {

@@ -48,6 +48,18 @@ void emulab_sub_f32(const emulab_binary_f32_params *p, int32_t n, const float *a
                     int32_t step_b, float *out);
 void emulab_mul_f32(const emulab_binary_f32_params *p, int32_t n, const float *a, int32_t step_a, const float *b,
                     int32_t step_b, float *out);
+void emulab_abs_f32(int32_t n, const float *in, float *out);
+void emulab_neg_f32(int32_t n, const float *in, float *out);
+void emulab_square_f32(int32_t n, const float *in, float *out);
+void emulab_sqrt_f32(int32_t n, const float *in, float *out);
+void emulab_rsqrt_f32(int32_t n, const float *in, float *out);
+void emulab_exp_f32(int32_t n, const float *in, float *out);
+void emulab_log_f32(int32_t n, const float *in, float *out);
+void emulab_floor_f32(int32_t n, const float *in, float *out);
+void emulab_ceil_f32(int32_t n, const float *in, float *out);
+void emulab_round_f32(int32_t n, const float *in, float *out);
+void emulab_elu_f32(int32_t n, const float *in, float *out);
+void emulab_gelu_f32(int32_t n, const float *in, float *out);
 void emulab_clamp_f32(float low, float high, int32_t n, const float *in, float *out);
 void emulab_leaky_relu_f32(float alpha, int32_t n, const float *in, float *out);
 void emulab_logistic_f32(int32_t n, const float *in, float *out);
