@@ -174,7 +174,16 @@ class Measure(Schema):
     )
     warmups: int = Field(default=1, ge=0)
     window_s: float = Field(default=10.0, gt=0, description="least window on real hardware")
-    accuracy_samples: int = Field(default=20, ge=0, description="samples sent to the DUT in accuracy mode; 0: all")
+    accuracy_samples: int = Field(
+        default=20,
+        ge=0,
+        description="samples sent to the DUT in accuracy mode, the first ones (anomaly: evenly over the set); 0: all",
+    )
+    accuracy_windows: int = Field(
+        default=0,
+        ge=0,
+        description="where a sample is fed in sliding windows: at most so many of each, evenly spaced; 0: all",
+    )
     windows: list[Window] = []
     profile: bool = True
     timeout_s: float = Field(default=120.0, gt=0, description="wall-clock limit for one DUT command")

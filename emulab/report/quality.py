@@ -23,14 +23,21 @@ def figures_of(record: RunRecord) -> dict[str, dict[str, Any]]:
 
 
 def lines(record: RunRecord) -> list[str]:
-    """One line per model: the figure, its 95 % interval, the samples."""
+    """One line per model: the figure, its 95 % interval, the samples, and the target where it is not reached."""
     said = []
+    workload = record.scenario.get("workload")
+    target = (workload.get("quality") or {}) if isinstance(workload, dict) else {}
     for item in figures_of(record).values():
         name, interval = item["source"].split(" on the host")[0], item["interval"]
-        said.append(
+        line = (
             f"{name}: {_figure(item, item['value'])}, 95 % interval {_figure(item, interval['low'])} to "
             f"{_figure(item, interval['high'])}, of {item['samples']} samples of {item['dataset']}"
         )
+        least = target.get("min")
+        if target.get("metric") == item["metric"] and least is not None and item["value"] < least:
+            sure = "; so few samples cannot tell" if interval["high"] >= least else ""
+            line += f"; below the target of {_figure(item, least)}{sure}"
+        said.append(line)
     return said
 
 

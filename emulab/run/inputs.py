@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,12 @@ from emulab.run.assets import find, resolve
 if TYPE_CHECKING:
     from emulab.dut import AccuracySample
     from emulab.quality import Dataset, QualityResult
+    from emulab.quality.samples import Sample
 
 OUTPUT_STEP = 0.0005
 """DUTs print results with three decimals: two outputs are the same within half of the last one."""
+SCORE_STEP = 0.01
+"""Two anomaly scores are the same within this fraction: a step of one int8 output moves one of 640 squares."""
 
 
 @dataclass
@@ -38,14 +42,29 @@ class Inputs:
 
     @property
     def samples(self) -> list[AccuracySample]:
-        """Samples for accuracy mode, the first ``measure.accuracy_samples`` (0: all)."""
+        """Samples for accuracy mode, ``measure.accuracy_samples`` of them (0: all).
+
+        The first ones; of an anomaly task ones evenly over the set, which may list all normal samples before the others.
+        """
         measure = self.loaded.scenario.measure
         if self.dataset is None or "accuracy" not in measure.modes:
             return []
         from itertools import islice
 
         limit = measure.accuracy_samples or None
-        return [sample.dut_sample() for sample in islice(self.dataset, limit)]
+        chosen: Iterable[Sample] = islice(self.dataset, limit)
+        if self.dataset.task == "anomaly" and limit is not None:
+            places = set(evenly(len(self.dataset), limit))
+            chosen = (sample for place, sample in enumerate(self.dataset) if place in places)
+        return [self._sent(sample).dut_sample() for sample in chosen]
+
+    def _sent(self, sample: Sample) -> Sample:
+        """*sample* with the windows that accuracy mode sends of it: at most ``measure.accuracy_windows``, evenly spaced."""
+        limit, stride = self.loaded.scenario.measure.accuracy_windows, sample.stride_bytes
+        if not limit or stride is None or len(sample.real) <= limit:
+            return sample
+        step = -(-len(sample.real) // limit)
+        return replace(sample, real=sample.real[::step], stride_bytes=stride * step)
 
     @property
     def samples_hash(self) -> str:
@@ -106,10 +125,13 @@ class Inputs:
             if found:
                 details[f"quality_{name}"] = found
         if outputs:
-            more, counted = self._device(outputs, kind, details.get(f"quality_{metric}", {}).get("answers", {}))
+            host_answers = details.get(f"quality_{metric}", {}).get("answers", {})
+            if host_answers and metric == "auc":
+                host_answers = self._scores(outputs)
+            more, counted = self._device(outputs, kind, host_answers)
             details["quality_device"] = counted
             known = metrics.get(metric)
-            whole = counted["samples"] == len(self.dataset)
+            whole = counted["samples"] == len(self.dataset) and not counted.get("windows")
             if kind == "measured" or known is None or known.value is None or whole:
                 metrics[metric] = more.pop("device")
             more.pop("device", None)
@@ -136,6 +158,15 @@ class Inputs:
             return Quantity(value=recorded, kind="recorded", source=f"model card ({error})"), {}
         return Quantity.model_validate(found.pop("quantity")), found
 
+    def _scores(self, names: Mapping[str, object]) -> dict[str, list[float]]:
+        """Anomaly scores of the model on the host, over the windows that the device was sent of the samples *names*."""
+        from emulab.quality import load_host_model
+        from emulab.quality.evaluation import answer
+
+        assert self.dataset is not None and self.model is not None
+        model = load_host_model(self.model)
+        return {s.name: list(answer(model, self._sent(s), "anomaly")) for s in self.dataset if s.name in names}
+
     def _device(
         self, outputs: dict[str, list[float]], kind: Source, host: dict[str, list[float]]
     ) -> tuple[dict[str, Quantity], dict[str, Any]]:
@@ -143,21 +174,45 @@ class Inputs:
 
         assert self.dataset is not None
         result: QualityResult = score(self.dataset, outputs, "DUT")
-        metrics = {"device": result.quantity(kind)}
-        counted: dict[str, Any] = {"samples": result.n, "value": result.value, "labels": list(result.labels)}
-        if host and result.task == "classification":
-            same = [a for a in result.answers if _same(a.values, host.get(a.name, []))]
+        counted: dict[str, Any] = {"samples": result.n, "labels": list(result.labels)}
+        anomaly = result.task == "anomaly"
+        if anomaly and (limit := self.loaded.scenario.measure.accuracy_windows):
+            counted["windows"] = limit
+        if anomaly and len({answer.label for answer in result.answers}) < 2:
+            metrics = {
+                "device": unavailable("1", "samples of one kind alone have no AUC; raise measure.accuracy_samples")
+            }
+        else:
+            metrics = {"device": result.quantity(kind)}
+            counted["value"] = result.value
+        if host:
+            same = [a for a in result.answers if _same(a.values, host.get(a.name, []), anomaly)]
             counted["equal_outputs"] = len(same)
+            said = (
+                f"scores within {SCORE_STEP:.0%} of the host's"
+                if anomaly
+                else "outputs equal to the host's to three decimals"
+            )
+            if anomaly and "value" in counted:
+                counted["host_value"] = score(self.dataset, host, "host").value
+                said += f" (AUC of these {counted['value']:.3f}, of the host's {counted['host_value']:.3f})"
             metrics["agreement_host"] = Quantity(
-                value=len(same) / result.n,
-                kind=kind,
-                source=f"outputs equal to the host's to three decimals, {len(same)} of {result.n} samples",
+                value=len(same) / result.n, kind=kind, source=f"{said}, {len(same)} of {result.n} samples"
             )
         return metrics, counted
 
 
-def _same(device: tuple[float, ...], host: list[float]) -> bool:
-    return len(device) == len(host) and all(abs(a - b) <= OUTPUT_STEP + 1e-6 for a, b in zip(device, host, strict=True))
+def evenly(n: int, limit: int) -> list[int]:
+    """Places of *limit* of n things, evenly over all of them: both kinds where one half is of one kind."""
+    return list(range(n)) if limit >= n else [place * n // limit for place in range(limit)]
+
+
+def _same(device: tuple[float, ...], host: list[float], score: bool) -> bool:
+    """Whether two result vectors (with *score*: two anomaly scores) are the same as far as a device tells."""
+    if len(device) != len(host):
+        return False
+    step = OUTPUT_STEP + 1e-6
+    return all(abs(a - b) <= step + (SCORE_STEP * abs(b) if score else 0) for a, b in zip(device, host, strict=True))
 
 
 def load_inputs(loaded: LoadedScenario, model_optional: bool = False) -> Inputs:
