@@ -36,6 +36,32 @@ class ConvOptions(Options):
 
 
 @dataclass(frozen=True)
+class TransposeConvOptions(Options):
+    """TRANSPOSE_CONV."""
+
+    same_padding: bool
+    stride_h: int
+    stride_w: int
+    activation: str
+
+
+@dataclass(frozen=True)
+class MatMulOptions(Options):
+    """BATCH_MATMUL: which operands have their last two dimensions exchanged."""
+
+    left_transposed: bool
+    right_transposed: bool
+
+
+@dataclass(frozen=True)
+class CumsumOptions(Options):
+    """CUMSUM."""
+
+    exclusive: bool
+    reverse: bool
+
+
+@dataclass(frozen=True)
 class PoolOptions(Options):
     """AVERAGE_POOL_2D and MAX_POOL_2D."""
 
@@ -91,7 +117,7 @@ class SplitOptions(Options):
 
 @dataclass(frozen=True)
 class ResizeOptions(Options):
-    """RESIZE_NEAREST_NEIGHBOR."""
+    """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR."""
 
     align_corners: bool
     half_pixel_centers: bool
@@ -202,12 +228,25 @@ _WINDOW: dict[str, Getter] = {
 _CONV: dict[str, Getter] = {**_WINDOW, "dilation_h": "DilationHFactor", "dilation_w": "DilationWFactor"}
 _POOL = _reader(PoolOptions, {**_WINDOW, "filter_h": "FilterHeight", "filter_w": "FilterWidth"})
 
+_RESIZE = _reader(
+    ResizeOptions, {"align_corners": _flag("AlignCorners"), "half_pixel_centers": _flag("HalfPixelCenters")}
+)
+
 # operator kind -> (class in the tflite package, reader). A kind that is absent has no options worth reading.
 READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     "CONV_2D": ("Conv2DOptions", _reader(ConvOptions, _CONV)),
     "DEPTHWISE_CONV_2D": (
         "DepthwiseConv2DOptions",
         _reader(ConvOptions, {**_CONV, "depth_multiplier": "DepthMultiplier"}),
+    ),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _reader(TransposeConvOptions, _WINDOW)),
+    "BATCH_MATMUL": (
+        "BatchMatMulOptions",
+        _reader(MatMulOptions, {"left_transposed": _flag("AdjX"), "right_transposed": _flag("AdjY")}),
+    ),
+    "CUMSUM": (
+        "CumsumOptions",
+        _reader(CumsumOptions, {"exclusive": _flag("Exclusive"), "reverse": _flag("Reverse")}),
     ),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
@@ -241,12 +280,8 @@ READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
     ),
     "SPLIT": ("SplitOptions", _reader(SplitOptions, {"num_splits": "NumSplits"})),
     "SPLIT_V": ("SplitVOptions", _reader(SplitOptions, {"num_splits": "NumSplits"})),
-    "RESIZE_NEAREST_NEIGHBOR": (
-        "ResizeNearestNeighborOptions",
-        _reader(
-            ResizeOptions, {"align_corners": _flag("AlignCorners"), "half_pixel_centers": _flag("HalfPixelCenters")}
-        ),
-    ),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _RESIZE),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _RESIZE),
     "LEAKY_RELU": ("LeakyReluOptions", _reader(LeakyReluOptions, {"alpha": "Alpha"})),
     "GELU": ("GeluOptions", _reader(GeluOptions, {"approximate": _flag("Approximate")})),
     "PACK": ("PackOptions", _reader(PackOptions, {"axis": "Axis", "count": "ValuesCount"})),

@@ -14,13 +14,16 @@ from emulab.firmware.codegen.ops import (
     convert,
     elementwise,
     fully_connected,
+    matmul,
     movement,
     pooling,
     rearrange,
     reduce,
+    resize,
     shape,
     softmax,
     state,
+    transpose_conv,
     unary,
 )
 from emulab.firmware.codegen.target import KernelTarget
@@ -52,6 +55,19 @@ _MVE = (KernelTarget.ARM_MVE,)
 _NO_CODE = "no code: shares the input's memory"
 
 _TABLE = (
+    SupportedOp("ARG_MIN", _BOTH, "index of the least element, int32", reduce.lower_arg),
+    SupportedOp("BATCH_MATMUL", _BOTH, "matrices of which none need be constant", matmul.lower_matmul),
+    SupportedOp("CUMSUM", "float32", "running sums", reduce.lower_cumsum),
+    SupportedOp("L2_NORMALIZATION", _BOTH, "over the last dimension", reduce.lower_normalise),
+    SupportedOp("LOG_SOFTMAX", "float32", "over the last dimension", reduce.lower_normalise),
+    SupportedOp("MEAN", _THREE, "over any dimensions", reduce.lower_mean),
+    SupportedOp("REDUCE_MAX", _BOTH, "over any dimensions", reduce.lower_extreme),
+    SupportedOp("REDUCE_MIN", _BOTH, "over any dimensions", reduce.lower_extreme),
+    SupportedOp("RESIZE_BILINEAR", _BOTH, "neighbours by table", resize.lower_resize_bilinear),
+    SupportedOp("SUM", _THREE, "over any dimensions", reduce.lower_mean),
+    SupportedOp(
+        "TRANSPOSE_CONV", _THREE, "any kernel, stride; per-channel weights", transpose_conv.lower_transpose_conv
+    ),
     SupportedOp("ABS", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
     SupportedOp("CAST", "int8, uint8, int16, int32, float32, bool", "from one to another", unary.lower_cast),
     SupportedOp("CEIL", "float32", "rounded up", unary.lower_unary),
@@ -96,7 +112,7 @@ _TABLE = (
     SupportedOp("BROADCAST_TO", _ANY, "constant shape", rearrange.lower_tile),
     SupportedOp("BATCH_TO_SPACE_ND", _ANY, "blocks of images back into one", rearrange.lower_batch_to_space),
     SupportedOp("ADD", _THREE, "sum, with broadcasting", elementwise.lower_add, _MVE),
-    SupportedOp("ARG_MAX", _BOTH, "index of the greatest element, int32", reduce.lower_arg_max),
+    SupportedOp("ARG_MAX", _BOTH, "index of the greatest element, int32", reduce.lower_arg),
     SupportedOp("ASSIGN_VARIABLE", _ANY, "new value of a variable", state.lower_assign),
     SupportedOp("AVERAGE_POOL_2D", _THREE, "mean over a window", pooling.lower_pool, _MVE),
     SupportedOp("CALL_ONCE", _ANY, "initial values of variables", state.lower_call_once),
@@ -112,7 +128,6 @@ _TABLE = (
     SupportedOp("LEAKY_RELU", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("LOGISTIC", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("MAX_POOL_2D", _THREE, "maximum over a window", pooling.lower_pool, _MVE),
-    SupportedOp("MEAN", _BOTH, "over neighbouring dimensions", reduce.lower_mean),
     SupportedOp("MUL", _THREE, "product, with broadcasting", elementwise.lower_mul, _MVE),
     SupportedOp("PACK", _ANY, "tensors of one shape along a new dimension", movement.lower_pack),
     SupportedOp("PAD", _ANY, "zeros around a tensor", movement.lower_pad),
@@ -128,7 +143,7 @@ _TABLE = (
     SupportedOp("RELU6", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("RELU_N1_TO_1", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("RESHAPE", _ANY, _NO_CODE, shape.lower_reshape),
-    SupportedOp("RESIZE_NEAREST_NEIGHBOR", _ANY, "rows and columns by table", movement.lower_resize_nearest),
+    SupportedOp("RESIZE_NEAREST_NEIGHBOR", _ANY, "rows and columns by table", resize.lower_resize_nearest),
     SupportedOp("SHAPE", _ANY, "a constant", shape.lower_shape),
     SupportedOp(
         "SOFTMAX", _THREE, "over the last dimension; int8 and int16 in integer arithmetic", softmax.lower_softmax

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tflite_builder import O, T, build_model, constant
 
-from emulab.errors import InputError
 from emulab.firmware.codegen import KernelTarget
 from emulab.firmware.codegen.fixed_point import padding
 
@@ -358,10 +357,3 @@ def test_outputs_share_memory_only_where_legal() -> None:
         O("ADD", [4, 2], [5], *add),
     ]
     check(t, ops, [0], [5, 3])
-
-
-def test_mean_of_scattered_dimensions_is_refused() -> None:
-    x, y = T((2, 5, 3, 7), scale=0.1), T((5, 7), scale=0.1)
-    op = O("MEAN", [0, 1], [2], "ReducerOptions", {"KeepDims": False})
-    with pytest.raises(InputError, match=r"MEAN.*not neighbours"):
-        check([x, constant((0, 2)), y], [op], [0], [2])

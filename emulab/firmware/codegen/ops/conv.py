@@ -234,9 +234,17 @@ def lower_depthwise(ctx: Context, op: Op) -> Lowered:
     return Lowered(lines, sources, y.elements * taps, scratch)
 
 
-def float_layer(ctx: Context, op: Op, kernel: str, geometry: dict[str, int], activation: str) -> Lowered:
-    """A float32 convolution or dense layer: the weights as they are."""
-    x, w, bias, y = ctx.input(op, 0), ctx.input(op, 1), ctx.optional(op, 2), ctx.output(op)
+def float_layer(
+    ctx: Context,
+    op: Op,
+    kernel: str,
+    geometry: dict[str, int],
+    activation: str,
+    parts: tuple[Tensor, Tensor, Tensor | None] | None = None,
+) -> Lowered:
+    """A float32 convolution or dense layer: the weights as they are; `parts` are its input, weights and bias."""
+    x, w, bias = parts or (ctx.input(op, 0), ctx.input(op, 1), ctx.optional(op, 2))
+    y = ctx.output(op)
     for tensor in (x, y):
         require_dtype(tensor, DType.FLOAT32)
     require_dtype(w, DType.FLOAT32, DType.INT8)

@@ -100,12 +100,16 @@ def _operands(ctx: Context, op: Op) -> tuple[Tensor, Tensor, Tensor]:
     return a, b, y
 
 
-def _broadcast(tensor: Tensor, shape: tuple[int, ...]) -> list[int]:
-    """Elements from one index of `shape` to the next: 0 where the tensor is repeated."""
-    sizes = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
+def broadcast_steps(name: str, given: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
+    """Elements from one index of `shape` to the next in a tensor of shape `given`: 0 where it is repeated."""
+    sizes = (1,) * (len(shape) - len(given)) + given
     if len(sizes) != len(shape) or any(n not in (1, m) for n, m in zip(sizes, shape, strict=True)):
-        raise InputError(f"tensor {tensor.name!r} {list(tensor.shape)} does not broadcast to {list(shape)}")
+        raise InputError(f"tensor {name!r} {list(given)} does not broadcast to {list(shape)}")
     return [0 if n == 1 and m != 1 else s for n, m, s in zip(sizes, shape, strides(sizes, 1), strict=True)]
+
+
+def _broadcast(tensor: Tensor, shape: tuple[int, ...]) -> list[int]:
+    return broadcast_steps(tensor.name, tensor.shape, shape)
 
 
 def _alike(x: Tensor, y: Tensor) -> bool:

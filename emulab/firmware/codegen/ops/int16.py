@@ -30,11 +30,20 @@ def require_symmetric(*tensors: Tensor) -> None:
             raise InputError(f"tensor {tensor.name!r} has zero point {tensor.zero_point}, expected 0 of INT16")
 
 
-def window_layer(ctx: Context, op: Op, kernel: str, geometry: dict[str, int], axis: int, activation: str) -> Lowered:
-    """CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED; `axis` of the weights holds the output channels."""
+def window_layer(
+    ctx: Context,
+    op: Op,
+    kernel: str,
+    geometry: dict[str, int],
+    axis: int,
+    activation: str,
+    parts: tuple[Tensor, Tensor, Tensor | None] | None = None,
+) -> Lowered:
+    """A convolution or dense layer; `axis` of the weights holds the output channels, `parts` are input, weights, bias."""
     import numpy as np
 
-    x, w, bias, y = ctx.input(op, 0), ctx.input(op, 1), ctx.optional(op, 2), ctx.output(op)
+    x, w, bias = parts or (ctx.input(op, 0), ctx.input(op, 1), ctx.optional(op, 2))
+    y = ctx.output(op)
     require_dtype(y, DType.INT16)
     require_dtype(w, DType.INT8)
     require_symmetric(x, y)

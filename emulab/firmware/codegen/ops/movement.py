@@ -1,4 +1,4 @@
-"""Operators that move elements: PAD, CONCATENATION, SPLIT, STRIDED_SLICE, TRANSPOSE, RESIZE_NEAREST_NEIGHBOR, PACK."""
+"""Operators that move elements: PAD, CONCATENATION, SPLIT, STRIDED_SLICE, TRANSPOSE, PACK."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from emulab.firmware.codegen.lowering import Context, Lowered, require_shape, st
 from emulab.firmware.codegen.options import (
     ActivationOptions,
     PackOptions,
-    ResizeOptions,
     StridedSliceOptions,
 )
 
@@ -270,54 +269,4 @@ def lower_pack(ctx: Context, op: Op) -> Lowered:
             lines += copy_lines(part.shape, dense, rest, size, alone, inside)
         else:
             lines += copy_lines(part.shape, rest, dense, size, inside, alone)
-    return Lowered(lines, SOURCE)
-
-
-def nearest_indices(size_in: int, size_out: int, *, align_corners: bool, half_pixel: bool) -> list[int]:
-    """Which input index each output index repeats, in the single precision the reference computes it."""
-    import numpy as np
-
-    f = np.float32
-    aligned = align_corners and size_out > 1
-    ratio = f(size_in - 1) / f(size_out - 1) if aligned else f(size_in) / f(size_out)
-    position = (np.arange(size_out).astype(f) + f(0.5 if half_pixel else 0.0)) * ratio
-    index = np.floor(position + f(0.5)) if align_corners else np.floor(position)
-    return [int(i) for i in np.clip(index, 0, size_in - 1)]
-
-
-def lower_resize_nearest(ctx: Context, op: Op) -> Lowered:
-    """RESIZE_NEAREST_NEIGHBOR: rows and columns to repeat are tables made here."""
-    import numpy as np
-
-    x, y = ctx.input(op, 0), ctx.output(op)
-    same_type(x, y)
-    assert isinstance(op.options, ResizeOptions)
-    if len(x.shape) != 4 or 0 in x.shape:
-        raise InputError(f"tensor {x.name!r} has shape {list(x.shape)}, expected 4 dimensions")
-    batches, in_h, in_w, channels = x.shape
-    out_h, out_w = integers(ctx.input(op, 1), 2)
-    require_shape(y, (batches, out_h, out_w, channels))
-    if max(in_h, in_w, out_h, out_w) > 32767:
-        raise InputError(f"tensor {y.name!r} is too large to resize")
-
-    def table(name: str, size_in: int, size_out: int) -> str:
-        o = op.options
-        assert isinstance(o, ResizeOptions)
-        indices = nearest_indices(size_in, size_out, align_corners=o.align_corners, half_pixel=o.half_pixel_centers)
-        return ctx.constant(f"{name}{op.index}", "int16_t", np.array(indices, np.int16))
-
-    lines = struct(
-        "emulab_resize_params",
-        {
-            "batches": batches,
-            "in_h": in_h,
-            "in_w": in_w,
-            "out_h": out_h,
-            "out_w": out_w,
-            "pixel": channels * x.dtype.itemsize,
-            "row": table("row", in_h, out_h),
-            "column": table("column", in_w, out_w),
-        },
-    )
-    lines.append(f"emulab_resize_nearest(&p, {ctx.pointer(x)}, {ctx.pointer(y)});")
     return Lowered(lines, SOURCE)

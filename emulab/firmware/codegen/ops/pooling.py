@@ -59,4 +59,4 @@ def lower_pool(ctx: Context, op: Op) -> Lowered:
         return Lowered(lines, (f"pool_s8{suffix}.c",))
     low, high = float_activation_range(options.activation)
     lines.append(f"emulab_{name}_pool_f32(&p, {low}, {high}, {ctx.pointer(x)}, {ctx.pointer(y)});")
-    return Lowered(lines, ("conv_f32.c",))
+    return Lowered(lines, ("pool_f32.c",))

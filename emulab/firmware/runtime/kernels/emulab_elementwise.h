@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT-0 */
-/* Kernels that work element by element: arithmetic on two tensors and conversions. */
+/* Kernels that work element by element, move elements, reduce dimensions or multiply matrices that are no weights. */
 #ifndef EMULAB_ELEMENTWISE_H
 #define EMULAB_ELEMENTWISE_H
 
@@ -91,6 +91,30 @@ typedef struct {
 
 void emulab_resize_nearest(const emulab_resize_params *p, const void *in, void *out);
 
+/* `row` and `column` hold for each output row or column the two input ones it lies between, `..._part` how far it is from
+ * the first, in 1/1024 or as float. */
+#define EMULAB_BILINEAR(value, part)                                                                                   \
+    typedef struct {                                                                                                   \
+        int32_t batches, in_h, in_w, out_h, out_w, channels;                                                           \
+        const int16_t *row, *column;                                                                                   \
+        const part *row_part, *column_part;                                                                            \
+    } emulab_bilinear_##value##_params
+EMULAB_BILINEAR(s8, int32_t);
+EMULAB_BILINEAR(f32, float);
+
+void emulab_resize_bilinear_s8(const emulab_bilinear_s8_params *p, const int8_t *in, int8_t *out);
+void emulab_resize_bilinear_f32(const emulab_bilinear_f32_params *p, const float *in, float *out);
+
+/* Products of matrices; steps in elements between rows and columns of either. Zero points and the scale: int8. */
+typedef struct {
+    int32_t rows, columns, depth;
+    int32_t left_row, left_step, right_step, right_column;
+    int32_t left_zero, right_zero, out_zero, multiplier, shift;
+} emulab_matmul_params;
+
+void emulab_matmul_s8(const emulab_matmul_params *p, const int8_t *left, const int8_t *right, int8_t *out);
+void emulab_matmul_f32(const emulab_matmul_params *p, const float *left, const float *right, float *out);
+
 /* The multiplier holds input over output scale divided by n. */
 typedef struct {
     int32_t outer, n, inner;
@@ -98,8 +122,22 @@ typedef struct {
 } emulab_mean_s8_params;
 
 void emulab_mean_s8(const emulab_mean_s8_params *p, const int8_t *in, int8_t *out);
+void emulab_mean_s16(const emulab_mean_s8_params *p, const int16_t *in, int16_t *out);
+void emulab_sum_f32(int32_t outer, int32_t n, int32_t inner, const float *in, float *out);
+void emulab_reduce_max_s8(int32_t outer, int32_t n, int32_t inner, const int8_t *in, int8_t *out);
+void emulab_reduce_min_s8(int32_t outer, int32_t n, int32_t inner, const int8_t *in, int8_t *out);
+void emulab_reduce_max_f32(int32_t outer, int32_t n, int32_t inner, const float *in, float *out);
+void emulab_reduce_min_f32(int32_t outer, int32_t n, int32_t inner, const float *in, float *out);
+void emulab_cumsum_f32(int32_t outer, int32_t n, int32_t inner, int32_t exclusive, int32_t reverse, const float *in,
+                       float *out);
+/* Rows of n values divided by their Euclidean norm; int8 to units of 1/128. */
+void emulab_l2_normalization_s8(int32_t rows, int32_t n, int32_t zero, const int8_t *in, int8_t *out);
+void emulab_l2_normalization_f32(int32_t rows, int32_t n, const float *in, float *out);
+void emulab_log_softmax_f32(int32_t rows, int32_t n, const float *in, float *out);
 void emulab_mean_f32(int32_t outer, int32_t n, int32_t inner, const float *in, float *out);
 void emulab_arg_max_s8(int32_t outer, int32_t n, int32_t inner, const int8_t *in, int32_t *out);
 void emulab_arg_max_f32(int32_t outer, int32_t n, int32_t inner, const float *in, int32_t *out);
+void emulab_arg_min_s8(int32_t outer, int32_t n, int32_t inner, const int8_t *in, int32_t *out);
+void emulab_arg_min_f32(int32_t outer, int32_t n, int32_t inner, const float *in, int32_t *out);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct {
 
 void emulab_conv_s16(const emulab_conv_s16_params *p, const int16_t *in, int16_t *out);
 void emulab_depthwise_s16(const emulab_conv_s16_params *p, const int16_t *in, int16_t *out);
+void emulab_transpose_conv_s16(const emulab_conv_s16_params *p, const int16_t *in, int16_t *out);
 void emulab_fully_connected_s16(const emulab_conv_s16_params *p, const int16_t *in, int16_t *out);
 
 void emulab_average_pool_s16(const emulab_pool_params *p, const int16_t *in, int16_t *out);

@@ -91,14 +91,26 @@ typedef struct {
 typedef struct {
     const float *weights, *bias;
     emulab_window window;
+    int32_t weight_zero; /* not used */
     float act_min, act_max;
 } emulab_conv_f32_params;
 
 void emulab_conv_f32(const emulab_conv_f32_params *p, const float *in, float *out);
 void emulab_depthwise_f32(const emulab_conv_f32_params *p, const float *in, float *out);
+void emulab_transpose_conv_f32(const emulab_conv_f32_params *p, const float *in, float *out);
 void emulab_fully_connected_f32(const emulab_conv_f32_params *p, const float *in, float *out);
 void emulab_average_pool_f32(const emulab_pool_params *p, float low, float high, const float *in, float *out);
 void emulab_max_pool_f32(const emulab_pool_params *p, float low, float high, const float *in, float *out);
+
+/* TRANSPOSE_CONV; per output channel a bias, a multiplier and a shift. */
+typedef struct {
+    const int8_t *weights;
+    const int32_t *channels;
+    emulab_window window;
+    int32_t in_zero, out_zero, act_min, act_max;
+} emulab_transpose_conv_s8_params;
+
+void emulab_transpose_conv_s8(const emulab_transpose_conv_s8_params *p, const int8_t *in, int8_t *out);
 
 typedef struct {
     int32_t n;
