@@ -41,6 +41,7 @@ class AddressSpace:
                 probe.add_region(base, size, content.address, counter)
                 self._ranges.append((base, size, content))
         self._ranges.sort(key=lambda found: found[0])
+        self._bases = [base for base, _, _ in self._ranges]
 
     def region(self, name: str) -> int:
         """Number under which the probe counts accesses to *name*."""
@@ -65,7 +66,7 @@ class AddressSpace:
 
     def _below(self, address: int) -> int:
         """Index of the last memory that begins at or before *address*, -1 where none does."""
-        return bisect.bisect_right(self._ranges, address, key=lambda found: found[0]) - 1
+        return bisect.bisect_right(self._bases, address) - 1
 
     def at(self, address: int, size: int) -> tuple[Memory, int] | None:
         """The one memory that holds all of [address, address + size), and the offset in it."""
@@ -96,10 +97,17 @@ class AddressSpace:
 
     def peek(self, address: int, size: int) -> bytes:
         """Bytes of memory at *address*; FirmwareFault where there is none (a bad stack pointer, for example)."""
+        found = self.at(address, size)
+        if found is not None:
+            return found[0].view[found[1] : found[1] + size].tobytes()
         return b"".join(bytes(part) for part in self._views(address, size))
 
     def poke(self, address: int, data: bytes) -> None:
         """Write *data* to memory at *address*, as DMA and exception entry do."""
+        found = self.at(address, len(data))
+        if found is not None:
+            found[0].view[found[1] : found[1] + len(data)] = data
+            return
         done = 0
         for part in self._views(address, len(data)):
             part[:] = data[done : done + len(part)]

@@ -21,6 +21,7 @@ from emulab.backends.unicorn.console import Console
 from emulab.backends.unicorn.engine import Engine
 from emulab.backends.unicorn.peripherals import Peripheral, RegisterFile, peripheral_class
 from emulab.backends.unicorn.polling import PollSkipper
+from emulab.backends.unicorn.timeline import Timeline
 from emulab.errors import FirmwareFault, InputError
 from emulab.probe import core as probe_core
 from emulab.probe.core import ProbeCore
@@ -69,11 +70,12 @@ class Machine:
         from emulab.timing.memory import memory_config
 
         self.platform, self.image = platform, image
-        self.env = simpy.Environment()
+        self.env = Timeline()
         self.notes: list[str] = []
         self._noted: set[str] = set()
         self.probe = ProbeCore(list(memory_config(platform)))
         self.face = self.probe.face
+        self._probe, self._time_of_access = self.probe.handle, self.probe.library.em_probe_time
         self.engine = Engine(platform, self.probe)
         self.space = AddressSpace(platform, self.engine, self.probe, self.fault)
         self.space.load(image)
@@ -142,7 +144,7 @@ class Machine:
 
     def _read(self, address: int, size: int) -> int:
         try:
-            self.access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 0)
+            self.access_q8 = self._time_of_access(self._probe, address, 0)
             found = self.device_at(address)
             if found is None:
                 self._unmapped(address, False)
@@ -159,7 +161,7 @@ class Machine:
 
     def _write(self, address: int, size: int, value: int) -> None:
         try:
-            self.access_q8 = self.probe.library.em_probe_time(self.probe.handle, address, 1)
+            self.access_q8 = self._time_of_access(self._probe, address, 1)
             self.poll.saw_write()
             found = self.device_at(address)
             if found is None:
@@ -340,6 +342,7 @@ class Machine:
         while True:
             if self.core.sleeping and self.core.wakes():
                 self.core.woken()  # what ends the sleep came while the block that began it was still running
+            face.request = 0  # whoever asked for a look at the interrupts gets it now
             self.core.take_interrupts()
             if self.core.sleeping:
                 self.power_state("core", self._sleep_state())
@@ -370,7 +373,13 @@ class Machine:
                     yield from self._idle()
                 self.blocked = ""
                 continue
-            yield env.timeout(max(0.0, now - env.now))
+            rest = max(0.0, now - env.now)
+            if not self._slept_through(rest):
+                yield env.timeout(rest)
+
+    def _slept_through(self, delay_s: float) -> bool:
+        """The core fell asleep *delay_s* from now, before anything else is due: it is then now."""
+        return self.core.sleeping and self.env.passes(delay_s)
 
     def execute(self) -> None:
         """Run until the deadline, an exception, sleep or a request."""

@@ -67,6 +67,8 @@ class Nvic:
         if not self.pending:
             return None
         candidates = self.pending & self.enabled
+        if len(candidates) == 1:
+            return next(iter(candidates))
         return min(candidates, key=lambda e: (self.priority_of(e), e)) if candidates else None
 
 

@@ -144,11 +144,11 @@ class Usart(SerialPort):
 
     def _update(self) -> None:
         """Interrupt line and DMA requests from flags and enables."""
-        flags, cr1, cr3 = self.read_ISR(0), self.value["CR1"], self.value["CR3"]
+        flags, cr1, cr3 = self._flags, self.value["CR1"], self.value["CR3"]
         active = cr1 & UE and (
-            (cr1 & RXNEIE and flags & (RXNE | ORE))
-            or (cr1 & TXEIE and flags & TXE)
-            or (cr1 & TCIE and flags & TC)
+            (cr1 & RXNEIE and (self._inbox or flags & ORE))
+            or (cr1 & TXEIE and self._space())
+            or (cr1 & TCIE and self._tc and not self.sending)
             or (cr1 & IDLEIE and flags & IDLE)
             or (cr3 & EIE and flags & ORE)
         )
