@@ -81,6 +81,7 @@ def source_file(
         '#include "emulab_elementwise.h"',
         '#include "emulab_int16.h"',
         '#include "emulab_kernels.h"',
+        '#include "emulab_recurrent.h"',
         '#include "model_weights.h"',
         "",
         f"uint8_t emulab_arena[{arena_bytes}] __attribute__((aligned(16)));",

@@ -94,6 +94,8 @@ class Context:
                 symbol = self.constant(f"t{tensor.index}", tensor.dtype.c_type, tensor.array(), tensor.name)
                 self._symbols[("tensor", tensor.index)] = symbol
             return symbol
+        if tensor.is_variable:
+            return f"(({tensor.dtype.c_type} *){self.variable(f'tensor {tensor.index}', tensor)})"
         return f"(({tensor.dtype.c_type} *)EMULAB_{self.prefix.upper()}T{tensor.index})"
 
     def scratch(self, op: Op) -> str:
@@ -102,6 +104,8 @@ class Context:
 
     def variable(self, key: str, like: Tensor) -> str:
         """C expression for the address of a variable; every use must agree with `like` in type and size."""
+        if key not in self.variables and like.is_variable and like.dtype is DType.INT8 and like.zero_point:
+            self.reset.append(f"memset(EMULAB_V{len(self.variables)}, {like.zero_point}, {like.bytes});")
         known = self.variables.setdefault(key, like)
         if (known.dtype, known.bytes) != (like.dtype, like.bytes):
             raise InputError(f"tensor {like.name!r} {list(like.shape)} does not fit its variable {list(known.shape)}")

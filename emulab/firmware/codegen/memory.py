@@ -45,6 +45,8 @@ def plan_memory(
         for o in op.outputs:
             if graph.tensors[o].dtype is DType.RESOURCE:
                 continue
+            if graph.tensors[o].is_variable:
+                raise InputError(f"{graph.describe(op)}: variable {graph.tensors[o].name!r} must not be an output")
             if o in first or graph.tensors[o].is_constant:
                 raise InputError(f"{graph.describe(op)}: tensor {graph.tensors[o].name!r} is written twice")
             first[o], last[o] = op.index, op.index
@@ -111,6 +113,6 @@ def spare_bytes(graph: Subgraph) -> dict[int, int]:
 
 
 def _elsewhere(graph: Subgraph, index: int) -> bool:
-    """Whether a tensor has no place in the arena: constants and handles of variables."""
+    """Whether a tensor has no place of its own in the arena: constants, variables and handles of such."""
     tensor = graph.tensors[index]
-    return tensor.is_constant or tensor.dtype is DType.RESOURCE
+    return tensor.is_constant or tensor.is_variable or tensor.dtype is DType.RESOURCE

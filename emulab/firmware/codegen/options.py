@@ -62,6 +62,23 @@ class CumsumOptions(Options):
 
 
 @dataclass(frozen=True)
+class LstmOptions(Options):
+    """UNIDIRECTIONAL_SEQUENCE_LSTM; a clip of 0 is none."""
+
+    activation: str
+    cell_clip: float
+    time_major: bool
+
+
+@dataclass(frozen=True)
+class SvdfOptions(Options):
+    """SVDF."""
+
+    activation: str
+    rank: int
+
+
+@dataclass(frozen=True)
 class PoolOptions(Options):
     """AVERAGE_POOL_2D and MAX_POOL_2D."""
 
@@ -248,6 +265,11 @@ READERS: dict[str, tuple[str, Callable[[Any], Options]]] = {
         "CumsumOptions",
         _reader(CumsumOptions, {"exclusive": _flag("Exclusive"), "reverse": _flag("Reverse")}),
     ),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (
+        "UnidirectionalSequenceLSTMOptions",
+        _reader(LstmOptions, {**_ACTIVATION, "cell_clip": "CellClip", "time_major": _flag("TimeMajor")}),
+    ),
+    "SVDF": ("SVDFOptions", _reader(SvdfOptions, {**_ACTIVATION, "rank": "Rank"})),
     "AVERAGE_POOL_2D": ("Pool2DOptions", _POOL),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
     "FULLY_CONNECTED": (

@@ -18,6 +18,7 @@ from emulab.firmware.codegen.ops import (
     movement,
     pooling,
     rearrange,
+    recurrent,
     reduce,
     resize,
     shape,
@@ -55,6 +56,10 @@ _MVE = (KernelTarget.ARM_MVE,)
 _NO_CODE = "no code: shares the input's memory"
 
 _TABLE = (
+    SupportedOp("SVDF", _BOTH, "int8 or int16 state, kept between inferences", recurrent.lower_svdf),
+    SupportedOp(
+        "UNIDIRECTIONAL_SEQUENCE_LSTM", _BOTH, "four gates; state kept between inferences", recurrent.lower_lstm
+    ),
     SupportedOp("ARG_MIN", _BOTH, "index of the least element, int32", reduce.lower_arg),
     SupportedOp("BATCH_MATMUL", _BOTH, "matrices of which none need be constant", matmul.lower_matmul),
     SupportedOp("CUMSUM", "float32", "running sums", reduce.lower_cumsum),

@@ -17,7 +17,7 @@ LINKER_SCRIPT = f"""
 ENTRY(emulab_model_run)
 SECTIONS {{
   . = {FLASH};
-  .text : {{ KEEP(*(.text*)) *(.rodata*) }}
+  .text : {{ KEEP(*(.text.emulab_model_*)) *(.text*) *(.rodata*) }}
   .exidx : {{ *(.ARM.exidx*) }}
   . = {RAM};
   .data : {{ *(.data*) }}
@@ -36,7 +36,8 @@ def compile_image(generated: GeneratedModel, folder: Path) -> Path:
     script, image = folder / "link.ld", folder / "model.elf"
     script.write_text(LINKER_SCRIPT)
     command = [sys.executable, "-m", "ziglang", "cc", *CORES[generated.target], "-O2", "-std=c11"]
-    command += ["-ffreestanding", "-fno-sanitize=all", "-nostdlib", f"-Wl,-T,{script}"]
+    command += ["-ffreestanding", "-fno-sanitize=all", "-nostdlib", f"-Wl,-T,{script},--gc-sections"]
+    command += ["-ffunction-sections", "-fdata-sections"]
     command += [f"-D{k}={v}" for k, v in generated.defines.items()]
     command += [f"-I{d}" for d in (*generated.include_dirs, LIBC / "include")]
     command += [*map(str, generated.sources), str(LIBC / "string.c"), "-o", str(image)]

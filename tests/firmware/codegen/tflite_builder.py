@@ -26,6 +26,7 @@ class T:
     data: NDArray[np.generic] | None = None
     name: str = ""
     signature: Sequence[int] | None = None
+    variable: bool = False
 
 
 @dataclass
@@ -70,6 +71,8 @@ def _tensor(b: flatbuffers.Builder, t: T, index: int, buffer: int) -> int:
     tflite.TensorAddName(b, name)
     if signature is not None:
         tflite.TensorAddShapeSignature(b, signature)
+    if t.variable:
+        tflite.TensorAddIsVariable(b, True)
     if quantisation is not None:
         tflite.TensorAddQuantization(b, quantisation)
     return int(tflite.TensorEnd(b))
