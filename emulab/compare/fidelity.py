@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class Row:
     wall_s: float
     results: tuple[float, ...]
     problem: str = ""
-    mac_per_cycle: float | None = None
+    per_cycle: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def deviation(self) -> float | None:
@@ -96,7 +96,7 @@ def measure_image(row: Mapping[str, str], file: Path, data: bytes, inferences: i
     published = float((row.get("energy_mode_latency_ms") if energy else "") or row["measured_latency_ms"]) / 1e3
     latency = cycles = instructions = None
     results: tuple[float, ...] = ()
-    problem, macs = "", None
+    problem, per_cycle = "", dict[str, float]()
     started = time.monotonic()
     try:
         base = platform.soc.vector_base if file.suffix == ".bin" else None
@@ -136,20 +136,21 @@ def measure_image(row: Mapping[str, str], file: Path, data: bytes, inferences: i
                 assert outcome.elapsed_s is not None and single.elapsed_s is not None
                 latency = (outcome.elapsed_s - single.elapsed_s) / (inferences - 1)
             if latency is not None:
-                macs = _mac_per_cycle(platform, image, session, inferences * latency)
+                per_cycle = _per_cycle(platform, image, session, inferences * latency)
     except EmulabError as error:
         problem = str(error)
     return Row(
         file.name, platform.name, row["model"], row["mode"], latency, published, cycles, instructions,
-        time.monotonic() - started, results, problem, macs,
+        time.monotonic() - started, results, problem, per_cycle,
     )  # fmt: skip
 
 
-def _mac_per_cycle(platform: Platform, image: Image, session: Session, window_s: float) -> float | None:
-    """Multiply-accumulate instructions per modelled cycle of the last window that took *window_s*, within 5 %.
+def _per_cycle(platform: Platform, image: Image, session: Session, window_s: float) -> dict[str, float]:
+    """Events per modelled cycle of the last window that took *window_s*, within 5 %; empty where none was counted.
 
     Pulses of a pin alternate as start and stop from the boot on, so that a window may be the time between two runs.
     """
+    from emulab.energy.windows import profile_activity
     from emulab.run.layers import InstructionClasses
     from emulab.timing import load_timing
 
@@ -157,9 +158,10 @@ def _mac_per_cycle(platform: Platform, image: Image, session: Session, window_s:
     near = [w for w in windows if abs(w.stop_s - w.start_s - window_s) < 0.05 * window_s]
     profiles = [w.profile for w in near if w.profile is not None]
     if not profiles or not profiles[-1].cycles:
-        return None
+        return {}
     classes = InstructionClasses(load_timing(platform), image.read)(profiles[-1:])
-    return classes.get("mac", 0) / profiles[-1].cycles
+    counts = profile_activity(platform, profiles[-1]) | {"mac": classes.get("mac", 0)}
+    return {name: count / profiles[-1].cycles for name, count in counts.items()}
 
 
 def markdown(rows: list[Row]) -> str:

@@ -87,6 +87,7 @@ def layer_steps(platform: Platform, window: WindowRecord, mean_a: float) -> list
             instructions=row.instructions,
             stall_cycles=round(row.stall_cycles or 0.0),
             instruction_classes=row.instruction_classes or {"mac": 0},
+            activity=dict(row.activity),
         )
         energy = window_energy(platform, alone).value
         if energy is None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from emulab.energy.network import Network
     from emulab.model.platform import Platform
     from emulab.model.record import WindowRecord
-    from emulab.probe.profile import WindowProfile
+    from emulab.probe.profile import Profile, WindowProfile
 
 FLASH_KINDS = ("flash", "external", "rom")
 
@@ -24,46 +24,59 @@ def _by_kind(platform: Platform, regions: dict[str, int], kinds: tuple[str, ...]
     )
 
 
-def window_activity(platform: Platform, window: WindowRecord | WindowProfile) -> dict[str, float]:
-    """Counted events of a window under the names that ``per_activity`` prices; empty where nothing was counted.
+ARRAY_READS = "_reads"
+"""How the memory model's counters of reads of a flash array end; caches and buffers count hits and misses."""
 
-    ``flash_line_fill`` is the misses of all flash buffers and caches; reads and writes are of data, by memory kind;
-    ``mac`` is multiply-accumulate instructions, counted where the window has instruction classes, its own or those of
-    its layers (which are per inference).
+
+def profile_activity(platform: Platform, profile: Profile) -> dict[str, float]:
+    """Counted events of *profile* under the names that ``per_activity`` prices, but for classes of instructions.
+
+    Reads and writes are the core's data accesses, by memory kind; ``flash_array_read`` where a memory model counted.
     """
-    profile = getattr(window, "profile", None)
-    if profile is not None:
-        reads = {name: region.reads for name, region in profile.regions.items()}
-        writes = {name: region.writes for name, region in profile.regions.items()}
-        cycles, instructions, stalls = profile.cycles, profile.instructions, profile.stall_cycles
-        misses = profile.misses
-    elif getattr(window, "cycles", None):
-        reads, writes = window.region_reads, window.region_writes  # type: ignore[union-attr]
-        cycles, instructions = window.cycles or 0, window.instructions or 0  # type: ignore[union-attr]
-        stalls, misses = window.stall_cycles or 0, window.cache_misses  # type: ignore[union-attr]
-    else:
-        return {}
-    if not cycles:
-        return {}
-    own: dict[str, int] = getattr(window, "instruction_classes", {})
-    layers = [row.instruction_classes for row in getattr(window, "layers", []) if row.instruction_classes]
-    classes: dict[str, float] = {}
-    if own:
-        classes["mac"] = own.get("mac", 0)
-    elif layers:
-        classes["mac"] = sum(row.get("mac", 0) for row in layers) * max(window.inferences, 1)
-    return classes | {
-        "cycle": cycles,
-        "instruction": instructions,
-        "stall_cycle": stalls,
+    reads = {name: region.reads for name, region in profile.regions.items()}
+    writes = {name: region.writes for name, region in profile.regions.items()}
+    arrays = [count for name, count in profile.misses.items() if name.endswith(ARRAY_READS)]
+    counts: dict[str, float] = {
+        "cycle": profile.cycles,
+        "instruction": profile.instructions,
+        "stall_cycle": profile.stall_cycles,
         "flash_read": _by_kind(platform, reads, FLASH_KINDS, True),
         "flash_write": _by_kind(platform, writes, FLASH_KINDS, True),
         "ram_read": _by_kind(platform, reads, FLASH_KINDS, False),
         "ram_write": _by_kind(platform, writes, FLASH_KINDS, False),
         "load": sum(reads.values()),
         "store": sum(writes.values()),
-        "flash_line_fill": sum(misses.values()),
     }
+    return counts | ({"flash_array_read": sum(arrays)} if profile.misses else {})
+
+
+def window_activity(platform: Platform, window: WindowRecord | WindowProfile) -> dict[str, float]:
+    """Counted events of a window under the names that ``per_activity`` prices; empty where nothing was counted.
+
+    ``mac`` is multiply-accumulate instructions, counted where the window has instruction classes, its own or those of
+    its layers (which are per inference); the others as :func:`profile_activity` says. A record without ``activity``,
+    as older ones are, tells cycles, instructions and stalls only.
+    """
+    profile = getattr(window, "profile", None)
+    if profile is not None:
+        counts = profile_activity(platform, profile)
+    elif getattr(window, "cycles", None):
+        counts = {
+            "cycle": window.cycles or 0,  # type: ignore[union-attr]
+            "instruction": window.instructions or 0,  # type: ignore[union-attr]
+            "stall_cycle": window.stall_cycles or 0,  # type: ignore[union-attr]
+        } | dict(window.activity)  # type: ignore[union-attr]
+    else:
+        return {}
+    if not counts["cycle"]:
+        return {}
+    own: dict[str, int] = getattr(window, "instruction_classes", {})
+    layers = [row.instruction_classes for row in getattr(window, "layers", []) if row.instruction_classes]
+    if own:
+        counts["mac"] = own.get("mac", 0)
+    elif layers:
+        counts["mac"] = sum(row.get("mac", 0) for row in layers) * max(window.inferences, 1)
+    return counts
 
 
 def _idle_fraction(window: WindowRecord | WindowProfile) -> float:

@@ -23,7 +23,7 @@ Activity = Literal[
     "cycle",
     "stall_cycle",
     "flash_read",
-    "flash_line_fill",
+    "flash_array_read",
     "flash_write",
     "ram_read",
     "ram_write",
@@ -32,7 +32,11 @@ Activity = Literal[
     "mac",
     "branch",
 ]
-"""Events a window profile can count; ``per_activity`` prices them in coulomb per event."""
+"""Events a window profile can count; ``per_activity`` prices them in coulomb per event.
+
+Reads and writes of a memory are the core's data accesses; ``flash_array_read`` is a read of the flash array behind its
+buffers and caches, code or data, one width of the array (16 bytes on STM32U5, 32 on STM32L4+).
+"""
 
 
 class ClockPoint(Schema):

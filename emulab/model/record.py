@@ -37,6 +37,7 @@ class LayerRow(Schema):
     instruction_classes: dict[str, int] = Field(
         default={}, description="executed instructions per class: load, store, mac, branch, ..."
     )
+    activity: dict[str, float] = Field(default={}, description="counted events that a power state can price")
 
 
 class WindowRecord(Schema):
@@ -51,11 +52,14 @@ class WindowRecord(Schema):
     instructions: int | None = None
     stall_cycles: int | None = None
     energy_j: float | None = None
-    region_reads: dict[str, int] = {}
-    region_writes: dict[str, int] = {}
+    region_reads: dict[str, int] = Field(default={}, description="bytes read per memory region")
+    region_writes: dict[str, int] = Field(default={}, description="bytes written per memory region")
     cache_misses: dict[str, int] = {}
     instruction_classes: dict[str, int] = Field(
         default={}, description="executed instructions per class (load, store, mac, ...) over the whole window"
+    )
+    activity: dict[str, float] = Field(
+        default={}, description="counted events that a power state can price (ram_read, flash_array_read, mac, ...)"
     )
     layers: list[LayerRow] = []
 

@@ -106,6 +106,7 @@ def layer_rows(
     layers: Sequence[LayerInfo],
     inferences: int,
     classes: Callable[[Iterable[Profile]], dict[str, int]] = lambda profiles: {},
+    activity: Callable[[Profile], dict[str, float]] = lambda profile: {},
 ) -> list[LayerRow]:
     """Rows per layer, per inference, from the layers' own windows; the front end has a row where it has windows.
 
@@ -132,6 +133,7 @@ def layer_rows(
             bytes_read={k: round(v / n) for k, v in read.items() if v},
             bytes_written={k: round(v / n) for k, v in written.items() if v},
             instruction_classes={k: round(v / n) for k, v in classes(own).items() if v},
+            activity=_per_inference([activity(profile) for profile in own], n),
             **known,
         )
 
@@ -152,9 +154,21 @@ def layer_rows(
             bytes_written=_rest(
                 {k: v.bytes_written for k, v in whole.regions.items()}, [r.bytes_written for r in rows], n
             ),
+            activity={
+                name: max(0, count - sum(r.activity.get(name, 0) for r in rows))
+                for name, count in _per_inference([activity(whole)], n).items()
+            },
         )
     )
     return rows
+
+
+def _per_inference(counts: Iterable[Mapping[str, float]], n: int) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return {name: round(count / n) for name, count in total.items()}
 
 
 def _rest(whole: Mapping[str, int], rows: Iterable[Mapping[str, int]], n: int) -> dict[str, int]:

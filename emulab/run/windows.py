@@ -123,10 +123,11 @@ def performance_windows(
         # The probe sees the trial windows too where there were some; the measured ones are the last.
         offset = len(inference) - len(found.windows) + window.index
         profiled = inference[offset] if 0 <= offset < len(inference) else None
-        record = _window_record(INFERENCE_WINDOW, window.index, window, profiled, classes)
+        record = _window_record(INFERENCE_WINDOW, window.index, window, profiled, classes, plan.platform)
         if corrected and profiled is not None and len(inference) > len(found.windows):
             single = inference[len(inference) - len(found.windows) - 1]
-            record = _less_counts(record, _window_record(INFERENCE_WINDOW, 0, single, single, classes))
+            one = _window_record(INFERENCE_WINDOW, 0, single, single, classes, plan.platform)
+            record = _less_counts(record, one)
         if profiled is not None and not getattr(session, "timestamps_modelled", True):
             record = record.model_copy(update={"start_s": profiled.start_s, "stop_s": profiled.stop_s})
         if window.index == 0 and profiled is not None and profiled.profile is not None:
@@ -136,7 +137,7 @@ def performance_windows(
         records.append(record)
     for other in profiles:
         if other.name != INFERENCE_WINDOW and not other.name.startswith(LAYER_WINDOW):
-            records.append(_window_record(other.name, other.index, other, other, classes))
+            records.append(_window_record(other.name, other.index, other, other, classes, plan.platform))
     return records, _window_metrics([r for r in records if r.name == INFERENCE_WINDOW])
 
 
@@ -146,20 +147,16 @@ def _less_counts(record: WindowRecord, single: WindowRecord) -> WindowRecord:
         return record
     scale = record.inferences / (record.inferences - 1)
 
-    def alone(whole: int | None, one: int | None) -> int:
+    def alone(whole: float | None, one: float | None) -> int:
         return round(((whole or 0) - (one or 0)) * scale)
 
-    return record.model_copy(
-        update={
-            "cycles": alone(record.cycles, single.cycles),
-            "instructions": alone(record.instructions, single.instructions),
-            "stall_cycles": alone(record.stall_cycles, single.stall_cycles),
-            "instruction_classes": {
-                name: alone(number, single.instruction_classes.get(name))
-                for name, number in record.instruction_classes.items()
-            },
-        }
-    )
+    counts: dict[str, Any] = {
+        name: alone(getattr(record, name), getattr(single, name)) for name in ("cycles", "instructions", "stall_cycles")
+    }
+    for name in ("region_reads", "region_writes", "cache_misses", "instruction_classes", "activity"):
+        before = getattr(single, name)
+        counts[name] = {key: max(0, alone(number, before.get(key))) for key, number in getattr(record, name).items()}
+    return record.model_copy(update=counts)
 
 
 def window_latency(records: list[WindowRecord], told_s: float, details: dict[str, Any]) -> dict[str, Quantity]:
@@ -203,8 +200,10 @@ def _window_metrics(own: Sequence[WindowRecord]) -> dict[str, Quantity]:
 
 
 def _window_record(
-    name: str, index: int, timed: Timed, profiled: WindowProfile | None, classes: Classes
+    name: str, index: int, timed: Timed, profiled: WindowProfile | None, classes: Classes, platform: Platform
 ) -> WindowRecord:
+    from emulab.energy.windows import profile_activity
+
     record = WindowRecord(
         name=name, index=index, start_s=timed.start_s, stop_s=timed.stop_s, inferences=timed.inferences
     )
@@ -220,6 +219,7 @@ def _window_record(
             "region_writes": {k: v.bytes_written for k, v in profile.regions.items()},
             "cache_misses": dict(profile.misses),
             "instruction_classes": classes([profile]),
+            "activity": profile_activity(platform, profile),
         }
     )
 
@@ -238,10 +238,13 @@ def _layers(
     whole: Profile, layers: Sequence[WindowProfile], plan: Plan, inferences: int, classes: Classes
 ) -> list[LayerRow]:
     """Rows of the per-layer table; without layer windows (a vendor's image with symbols) rows per function."""
+    from emulab.energy.windows import profile_activity
     from emulab.run.layers import SymbolMap, fold, layer_rows
 
     assert plan.image is not None, "what was profiled was given"
     if any(w.name.startswith(LAYER_WINDOW) for w in layers):
-        return layer_rows(whole, layers, plan.layers, inferences, classes)
+        return layer_rows(
+            whole, layers, plan.layers, inferences, classes, lambda profile: profile_activity(plan.platform, profile)
+        )
     symbols = [(s.name, s.address, s.size) for s in plan.image.all_symbols if s.kind == "function"]
     return fold(whole, SymbolMap(symbols), inferences) if symbols else []

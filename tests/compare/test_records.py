@@ -190,15 +190,18 @@ def test_a_run_without_a_meter_shows_its_modelled_current(tmp_path):
 
 
 def test_an_emulated_run_is_drawn_by_its_layers(tmp_path):
-    """Layers that multiply draw more than those that wait, each as long as its cycles; the mean stays the run's."""
+    """Layers that multiply and read draw more than those that wait, each as long as its cycles; the mean stays the
+    run's."""
     from emulab.compare.modelled import modelled_trace
     from emulab.model.record import LayerRow
 
+    idle = dict.fromkeys(("ram_read", "ram_write", "flash_array_read"), 0)
+    reads = idle | {"ram_read": 1_200_000}
     rows = [
-        LayerRow(name="conv", cycles=3.6e6, executions=1, instruction_classes={"mac": 1_800_000}),
-        LayerRow(name="pool", cycles=1.08e6, executions=1, instruction_classes={"load": 300_000}),
+        LayerRow(name="conv", cycles=3.6e6, executions=1, instruction_classes={"mac": 1_800_000}, activity=reads),
+        LayerRow(name="pool", cycles=1.08e6, executions=1, instruction_classes={"load": 3000}, activity=idle),
         LayerRow(name="reshape", cycles=0, executions=0),
-        LayerRow(name="(between layers)", cycles=0.12e6),
+        LayerRow(name="(between layers)", cycles=0.12e6, activity=idle),
     ]
     window = WindowRecord(name="inference", start_s=1.0, stop_s=1.08, inferences=2, layers=rows)
     made = {"windows": [window], "power_w": Quantity(value=0.03, unit="W")}

@@ -67,7 +67,7 @@ def test_counted_activity_replaces_the_typical() -> None:
     counted = WindowProfile("inference", 0, 1.0, 1.5, 5, profile)
     charge = 0.5e-3 + 400_000e-9 + 140_000e-9 + 15_000e-9
     assert window_energy(board, counted).value == pytest.approx(3.0 * charge)
-    recorded = window(cycles=400_000, region_reads={"flash": 70_000, "ram": 9}, region_writes={"ram": 5_000})
+    recorded = window(cycles=400_000, activity={"flash_read": 70_000, "ram_read": 9, "ram_write": 5_000})
     assert window_energy(board, recorded).value == pytest.approx(3.0 * charge)
 
 

@@ -14,7 +14,7 @@ from emulab.backends.unicorn.windows import WindowTracker
 from emulab.energy.cosim import FirmwareMeter, FirmwarePhases, forward
 from emulab.energy.simulate import simulate_scenario
 from emulab.energy.steps import ComputeWindow
-from emulab.energy.windows import window_charges
+from emulab.energy.windows import profile_activity, window_charges
 from emulab.errors import InputError
 from emulab.model.platform import load_platform
 from emulab.model.record import WindowRecord
@@ -103,9 +103,12 @@ def test_charge_follows_from_what_firmware_does() -> None:
         assert charges["radio"] == pytest.approx(expected, rel=1e-6)
         by_phase = node.meter.ledger.charge_by_phase()
         times = node.meter.ledger.phase_times()
-        assert by_phase["features"] / times["features"] == pytest.approx(
-            core.current_a("run") * 30 + sensor.current_a("powerdown") + radio.current_a("sleep"), rel=0.05
-        )
+        # the core at its clock, and what it reads, writes and multiplies on top: less than a typical inference does
+        plain = core.current_a("run") * 30 + sensor.current_a("powerdown") + radio.current_a("sleep")
+        state = core.schema.states["run"]
+        typical = sum(state.per_activity[name].value * share.value for name, share in state.typical_activity.items())
+        busy = by_phase["features"] / times["features"] - plain
+        assert 0 < busy < typical * 120e6
         assert sum(by_phase.values()) == pytest.approx(sum(charges.values()), rel=1e-12)
         assert sum(times.values()) == pytest.approx(node.seconds, rel=1e-12)
 
@@ -147,13 +150,14 @@ def counted_window(name: str) -> WindowRecord:
     classes = InstructionClasses(load_timing(platform), image.read)([profile])
     start_s, stop_s = tracker.finished[1].start_s, tracker.finished[1].stop_s
     return WindowRecord(
-        name=name, start_s=start_s, stop_s=stop_s, cycles=profile.cycles, instruction_classes=classes
+        name=name, start_s=start_s, stop_s=stop_s, cycles=profile.cycles, instruction_classes=classes,
+        activity=profile_activity(platform, profile),
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["inference", "features"])
 def test_a_phase_costs_what_the_measured_window_of_the_same_code_costs(name: str) -> None:
-    """Multiply-accumulates are counted in both, many in one and few in the other."""
+    """Multiply-accumulates and memory traffic are counted in both, many in one and few in the other."""
     window = counted_window(name)
     with Node(25.0) as node:
         seen = node.phases.seen[name][1]
