@@ -9,7 +9,7 @@ from typing import Any
 from emulab.compare.page import si_axis, write_page
 from emulab.model.record import Result, RunRecord, WindowRecord
 from emulab.report import application, between, golden, memory, quality, robustness, streaming
-from emulab.report.metrics import board, expectation_value, ordered, title
+from emulab.report.metrics import board, expectation_bound, expectation_value, ordered, title
 from emulab.report.units import show
 
 MAX_POINTS = 20_000
@@ -26,7 +26,10 @@ def write_html(record: RunRecord, folder: Path) -> Path:
         record=record,
         rows=_rows(record),
         reasons=_reasons(record),
-        expectations=[{**e.model_dump(), "value": expectation_value(record, e)} for e in record.expectations],
+        expectations=[
+            {**e.model_dump(), "value": expectation_value(record, e), "bound": expectation_bound(record, e)}
+            for e in record.expectations
+        ],
         robustness=noise,
         robustness_note="" if noise is None else robustness.short_note(noise),
         evaluated=[*quality.lines(record), *between.lines(record), *golden.lines(record)],

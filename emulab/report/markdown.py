@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulab.model.record import ExpectationResult, RunRecord
 from emulab.report import between, golden, memory, quality, robustness, streaming
-from emulab.report.metrics import expectation_value, ordered, title
+from emulab.report.metrics import expectation_bound, expectation_value, ordered, title
 from emulab.report.units import show
 
 LIMIT = 65_000
@@ -59,7 +59,7 @@ def _expectation(record: RunRecord, item: ExpectationResult) -> str:
         escape(item.metric),
         escape(item.target),
         expectation_value(record, item),
-        escape(item.bound),
+        escape(expectation_bound(record, item)),
         escape(item.message),
     ]
     return "| " + " | ".join(cells) + " |"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from emulab.model.quantity import Quantity
 from emulab.model.record import ExpectationResult, Result, RunRecord
 from emulab.report.units import show
@@ -53,6 +55,19 @@ def ordered(metrics: set[str]) -> list[str]:
 def board(result: Result) -> str:
     """The platform of a result, with the model where there are several: enough where the backend says nothing."""
     return "/".join(filter(None, (result.platform, result.variant)))
+
+
+_BOUND = re.compile(r"(min|max) (\S+)( \S+)?")
+
+
+def expectation_bound(record: RunRecord, item: ExpectationResult) -> str:
+    """What was asked, a limit in the unit its metric is shown in: ``min 80.0 %`` for ``min 0.8`` of an accuracy."""
+    limit = _BOUND.fullmatch(item.bound) if item.of == "limit" else None
+    for result in record.results if limit else ():
+        found = result.metrics.get(item.metric)
+        if limit and found is not None and result.label == item.target:
+            return f"{limit[1]} {show(item.metric, Quantity(value=float(limit[2]), unit=found.unit))}"
+    return item.bound
 
 
 def expectation_value(record: RunRecord, item: ExpectationResult) -> str:

@@ -30,9 +30,12 @@ CSV_COLUMNS = (
 )
 
 
+SHORT = "↓"
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Quality of one model at one level, with its 95 % interval; ``short``: below what the task asks for."""
+    """Quality of one model at one level, with its 95 % interval; ``short``: below what the task asks for, marked ↓."""
 
     value: float
     low: float
@@ -44,7 +47,7 @@ class Cell:
         text = f"{self.value * 100:.1f} % ({self.low * 100:.0f}–{self.high * 100:.0f})"
         if self.false_accepts_per_s is not None:
             text += f", {self.false_accepts_per_s * 3600:.4g} false / h"
-        return text
+        return f"{SHORT} {text}" if self.short else text
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,12 @@ def print_table(found: Robustness, console: Console) -> None:
 
 
 def short_note(found: Robustness) -> str:
-    """At which levels each model falls short of what the task asks for."""
+    """What the mark of a level that falls short means, or that none does."""
     if found.target is None:
         return ""
-    short: dict[str, list[str]] = {}
-    for name, cells in found.rows:
-        for model, cell in zip(found.models, cells, strict=True):
-            if cell is not None and cell.short:
-                short.setdefault(model, []).append(name)
     asked = f"below the {found.target * 100:g} % the task asks for"
-    said = "; ".join(f"{model} at {', '.join(names)}" for model, names in short.items())
-    return f"; {asked}: {said or 'none'}"
+    short = any(cell.short for _, cells in found.rows for cell in cells if cell is not None)
+    return f"; {SHORT} {asked}" if short else f"; none {asked}"
 
 
 def markdown_lines(found: Robustness) -> list[str]:
@@ -145,7 +143,7 @@ def markdown_lines(found: Robustness) -> list[str]:
     lines = ["", "#### Accuracy under noise", "", "| disturbance | " + " | ".join(map(escape, found.models)) + " |"]
     lines.append("|---|" + "---:|" * len(found.models))
     for name, cells in found.rows:
-        shown = ["" if c is None else f"⚠️ {c}" if c.short else str(c) for c in cells]
+        shown = ["" if c is None else str(c) for c in cells]
         lines.append(f"| {escape(name)} | " + " | ".join(shown) + " |")
     return [*lines, "", escape(found.caption + short_note(found))]
 

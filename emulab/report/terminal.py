@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from emulab.model.record import RunRecord
 from emulab.report import application, between, golden, memory, quality, robustness, streaming
-from emulab.report.metrics import board, expectation_value, ordered, title
+from emulab.report.metrics import board, expectation_bound, expectation_value, ordered, title
 from emulab.report.units import show
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def print_expectations(record: RunRecord, console: Console) -> None:
     for item in record.expectations:
         value = "" if item.value is None else f" is {expectation_value(record, item)}"
         message = f" ({escape(item.message)})" if item.message else ""
+        asked = escape(expectation_bound(record, item))
         console.print(
-            f"{marks[item.status]} {escape(item.target)} {escape(item.metric)}{value}, asked: {escape(item.bound)}{message}"
+            f"{marks[item.status]} {escape(item.target)} {escape(item.metric)}{value}, asked: {asked}{message}"
         )

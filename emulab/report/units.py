@@ -33,7 +33,7 @@ def duration(value: float) -> str:
     if value >= 2 * YEAR_S:
         return f"{value / YEAR_S:.1f} years"
     if value >= 2 * DAY_S:
-        return f"{value / DAY_S:.0f} days"
+        return f"{value / DAY_S:.{1 if value < 9.95 * DAY_S else 0}f} days"
     if value >= 7200:
         return f"{value / 3600:.1f} h"
     return engineering(value, "s")

@@ -24,6 +24,7 @@ from emulab.model.record import (
     read_record,
 )
 from emulab.report import html, junit, markdown, table, terminal
+from emulab.report.metrics import expectation_bound
 from emulab.report.units import duration, engineering, show, size
 
 EVIL = "<script>alert(1)</script>|`x`\n]]>"
@@ -174,7 +175,7 @@ def test_units_for_people() -> None:
     assert engineering(1.2e-13, "J") == "1.2e-13 J"
     assert engineering(999.99999, "Hz").endswith("Hz")
     assert size(100) == "100 B" and size(2048) == "2.0 KB" and size(3 << 20) == "3.00 MB"
-    assert duration(3 * 365.25 * 86400) == "3.0 years" and duration(5 * 86400) == "5 days"
+    assert duration(3 * 365.25 * 86400) == "3.0 years" and duration(3.4 * 86400) == "3.4 days"
     assert show("accuracy_top1", Quantity(value=0.901, unit="1")) == "90.1 %"
 
 
@@ -186,3 +187,18 @@ def test_several_forms_at_once(record: RunRecord, tmp_path: Path, capsys: pytest
     assert all((tmp_path / name).stat().st_size > 100 for name in names)
     assert main(["report", str(tmp_path), "--format", "html,pdf"]) == 2
     assert "expected one of table, html" in capsys.readouterr().err
+
+
+def test_a_limit_is_told_in_the_unit_of_its_metric(record: RunRecord) -> None:
+    broken = record.expectations[0]
+    known = record.results[0].metrics | {"accuracy_top1": Quantity(value=0.9, unit="1", kind="emulated")}
+    shown = record.model_copy(
+        update={"results": [record.results[0].model_copy(update={"metrics": known}), record.results[1]]}
+    )
+    same = {"update": {"metric": "accuracy_top1", "bound": "min 0.8"}}
+    assert expectation_bound(shown, broken) == "max 10 ms"
+    assert expectation_bound(shown, broken.model_copy(**same)) == "min 80.0 %"
+    # what is relative, or of no result, stays in its own words
+    relative = broken.model_copy(update={"bound": "within 5 % of published", "of": "published"})
+    assert expectation_bound(shown, relative) == "within 5 % of published"
+    assert expectation_bound(shown, broken.model_copy(update={"metric": "none"})) == "max 0.01 s"
