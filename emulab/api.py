@@ -192,7 +192,7 @@ def simulate(
     from emulab.energy.simulate import needed_windows, result_of, simulate_scenario, windows_of_result
     from emulab.errors import InputError
     from emulab.model.platform import load_platform
-    from emulab.run.execute import evaluate_job
+    from emulab.run.execute import compute_windows
     from emulab.run.plan import plan
 
     loaded = _loaded(scenario, set)
@@ -201,11 +201,10 @@ def simulate(
         raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
     job = plan(loaded.scenario, [platform] if platform else [])[0]
     board = load_platform(job.platform).platform
-    found = {}
     if windows is not None:
         found = windows_of_result(result_of(windows.record, job.platform), board)
-    elif needed_windows(cycle):
-        found = windows_of_result(evaluate_job(loaded, job), board)
+    else:
+        found = compute_windows(loaded, job, needed_windows(cycle))
     return simulate_scenario(loaded, board, found, duration_s=duration_s, seed=seed, monte_carlo=monte_carlo)
 
 

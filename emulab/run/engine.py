@@ -33,6 +33,7 @@ class RunOptions:
     allow_commands: bool = False
     use_cache: bool = True
     accuracy: bool = True
+    """Whether the model is judged (accuracy, robustness, streams); else only its windows are measured."""
     golden: bool = False
     """Run the float model on the targets as well, and say where the quantised one parts from it."""
     published: str = ""

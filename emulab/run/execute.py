@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +39,7 @@ from emulab.run.windows import Plan, windows
 
 if TYPE_CHECKING:
     from emulab.backends.base import Backend, Session
+    from emulab.energy.steps import ComputeWindow
     from emulab.firmware.build import Firmware
     from emulab.firmware.image import Image
     from emulab.model.platform import Platform
@@ -79,18 +80,46 @@ def evaluate_job(loaded: LoadedScenario, job: Job) -> Result:
     from emulab.run.energy import add_energy
     from emulab.run.engine import RunOptions
 
+    result = _evaluated(loaded, job, RunOptions())
+    return add_energy(loaded.variant(job.variant), _platform(job.platform).platform, result, None)
+
+
+def compute_windows(loaded: LoadedScenario, job: Job, needed: Collection[str]) -> dict[str, ComputeWindow]:
+    """Latency and energy of the windows *needed*, as *job* measures them; {} where none is.
+
+    Nothing else of the scenario is done: no accuracy, no robustness, no stream, no duty cycle of its own, and its
+    application is co-simulated only for a window that it alone marks.
+    """
+    from emulab.energy.simulate import windows_of_result
+    from emulab.run.engine import RunOptions
+    from emulab.run.windows import INFERENCE_WINDOW
+
+    if not needed:
+        return {}
+    scenario = loaded.scenario
+    modes = [mode for mode in scenario.measure.modes if mode != "accuracy"] or ["performance"]
+    change: dict[str, Any] = {"measure": scenario.measure.model_copy(update={"modes": modes})}
+    marked = {INFERENCE_WINDOW, *(window.name for window in scenario.measure.windows)}
+    if scenario.application is not None and not (set(needed) - marked) & set(scenario.application.windows):
+        change["application"] = None
+    asked = LoadedScenario(scenario.model_copy(update=change), loaded.file, loaded.data)
+    return windows_of_result(_evaluated(asked, job, RunOptions(accuracy=False)), _platform(job.platform).platform)
+
+
+def _evaluated(loaded: LoadedScenario, job: Job, options: RunOptions) -> Result:
+    """The measurement of *job* without artifacts, one per content in this process."""
     loaded = loaded.variant(job.variant)
     # Variants that differ in their duty cycle alone share one measurement; a process sees one state of the files.
     apart = {"duty_cycle", "expectations", "title", "description", "baseline", "published"}
-    key = (str(loaded.folder), job, loaded.scenario.model_dump_json(exclude=apart))
+    key = (str(loaded.folder), job, options.accuracy, loaded.scenario.model_dump_json(exclude=apart))
     if key not in _MEASURED:
         if len(_MEASURED) >= MEASURED_LIMIT:
             _MEASURED.pop(next(iter(_MEASURED)))
-        _MEASURED[key] = _measurement(loaded, job, RunOptions(), None, lambda what: None)[0]
-    return add_energy(loaded, _platform(job.platform).platform, _MEASURED[key], None)
+        _MEASURED[key] = _measurement(loaded, job, options, None, lambda what: None)[0]
+    return _MEASURED[key]
 
 
-_MEASURED: dict[tuple[str, Job, str], Result] = {}
+_MEASURED: dict[tuple[str, Job, bool, str], Result] = {}
 MEASURED_LIMIT = 256
 """Measurements a process keeps in memory; further ones come from the cache on disk."""
 
@@ -157,13 +186,14 @@ def _measurement(
     metrics.update(sizes)
     if memory_details:
         details["memory"] = memory_details
-    step("accuracy on the host")
     own = built.firmware is not None
-    kind: Source = "measured" if backend.name in PHYSICAL_BACKENDS else "emulated"
-    quality_metrics, quality_details = inputs.quality(outputs, own, needed or bool(outputs), kind)
-    metrics.update(quality_metrics)
-    details.update(quality_details)
-    if own:
+    if options.accuracy:
+        step("accuracy on the host")
+        kind: Source = "measured" if backend.name in PHYSICAL_BACKENDS else "emulated"
+        quality_metrics, quality_details = inputs.quality(outputs, own, needed or bool(outputs), kind)
+        metrics.update(quality_metrics)
+        details.update(quality_details)
+    if own and options.accuracy:
         step("robustness")
         noise_metrics, noise_details = robustness_of(loaded, inputs)
         metrics.update(noise_metrics)
@@ -186,7 +216,7 @@ def _measurement(
             "firmware_sha256": known.get("firmware_sha256", "") if built.image is None else built.image.sha256,
         }
     )
-    if stream is not None and built.firmware is not None and model is not None:
+    if stream is not None and built.firmware is not None and model is not None and options.accuracy:
         result = add_stream(loaded, platform, backend, built.firmware, model, result, folder, step, options.use_cache)
     if options.firmware is None and runs_application(loaded, platform.name, backend.name):
         result = add_application(loaded, platform, result, folder, step, options.use_cache)

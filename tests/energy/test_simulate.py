@@ -132,6 +132,32 @@ def test_needed_windows_look_everywhere() -> None:
     assert needed_windows(node) == {"fft", "wake"}
 
 
+def test_windows_cost_one_measurement_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No duty cycle of the scenario's own, no accuracy, and its application only for a window it alone marks."""
+    from emulab.model.scenario import load_scenario
+    from emulab.run import execute
+    from emulab.run.plan import plan
+
+    asked: list[Any] = []
+
+    def measured(loaded: Any, job: Any, options: Any, *_: Any) -> tuple[Result, dict[str, str]]:
+        asked.append((loaded.scenario.measure.modes, options.accuracy, loaded.scenario.application is not None))
+        return Result(platform=job.platform, backend="unicorn", status="passed", windows=[window()]), {}
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("the scenario's own duty cycle was simulated")
+
+    monkeypatch.setattr(execute, "_measurement", measured)
+    monkeypatch.setattr(execute, "_MEASURED", {})
+    monkeypatch.setattr("emulab.energy.simulate_duty_cycle", never)
+    loaded = load_scenario("vibration-node")
+    job = plan(loaded.scenario, ["nucleo-l4r5zi"])[0]
+    assert execute.compute_windows(loaded, job, set()) == {} and not asked
+    assert execute.compute_windows(loaded, job, {"inference"})["inference"].latency_s == pytest.approx(0.1)
+    execute.compute_windows(loaded, job, {"features", "inference"})
+    assert asked == [(["performance"], False, False), (["performance"], False, True)]
+
+
 def test_monte_carlo_is_a_distribution_and_repeats() -> None:
     board, node = platform(), cycle(battery=cell())
     drawn = monte_carlo(board, node, {}, samples=60, seed=7)

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from emulab.model.platform import load_platform
     from emulab.model.record import read_record
     from emulab.model.scenario import load_scenario
-    from emulab.run.execute import evaluate_job
+    from emulab.run.execute import compute_windows
     from emulab.run.folder import run_folder
     from emulab.run.plan import plan
 
@@ -65,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
     cycle = loaded.scenario.duty_cycle
     if cycle is None:
         raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
+    needed = needed_windows(cycle)
     record = None if args.windows is None else read_record(args.windows)
     jobs = {job.platform: job for job in reversed(plan(loaded.scenario, args.platforms, args.backends))}
     simulations: list[Simulation] = []
@@ -74,11 +75,10 @@ def run(args: argparse.Namespace) -> int:
             platform = load_platform(name).platform
             if record is not None:
                 windows = windows_of_result(result_of(record, name), platform)
-            elif needed_windows(cycle):
-                step(name, "windows of the model")
-                windows = windows_of_result(evaluate_job(loaded, job), platform)
             else:
-                windows = {}
+                if needed:
+                    step(name, f"windows: {', '.join(sorted(needed))}")
+                windows = compute_windows(loaded, job, needed)
             step(name, f"simulate {args.duration}")
             simulations.append(
                 simulate_scenario(
