@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emulab.probe.recipes import Recipe
     from emulab.timing.base import BlockCost, Divider
 
-ABI = 4
+ABI = 5
 RUNNING, DEADLINE, UNKNOWN_BLOCK, EDGE, REQUEST, UNMASKED, EXCEPTION = range(7)
 BLOCK_EDGE, BLOCK_UNMASKS, BLOCK_SLEEPS, BLOCK_STORES = 1, 2, 4, 8
 NO_BLOCK = 0xFFFFFFFF
@@ -45,8 +45,8 @@ class BlockSpec(ctypes.Structure):
     _fields_ = [
         (name, _U32)
         for name in (
-            "address size instructions cycles_q8 taken_q8 entry_q8 branch_kind branch_address flags unresolved "
-            "operations accesses prefixes divides"
+            "address size instructions cycles_q8 taken_q8 entry_q8 branch_kind branch_address flags "
+            "behind late1_q8 late2_q8 unresolved operations accesses prefixes divides"
         ).split()
     ]
 
@@ -166,8 +166,8 @@ class ProbeCore:
         divides = (Divide * max(1, len(recipe.divides)))(*(Divide(*d) for d in recipe.divides))
         spec = BlockSpec(
             address, size, cost.instructions, cost.cycles_q8, cost.taken_q8, cost.entry_q8, cost.branch_kind, last,
-            flags, recipe.unresolved, len(recipe.operations), len(recipe.accesses), len(cost.prefix_q8),
-            len(recipe.divides),
+            flags, cost.behind, *cost.late_q8, recipe.unresolved,
+            len(recipe.operations), len(recipe.accesses), len(cost.prefix_q8), len(recipe.divides),
         )  # fmt: skip
         index = self.library.em_probe_add_block(
             self.handle, ctypes.byref(spec), operations, accesses, prefixes, divides

@@ -63,6 +63,8 @@ class BlockCost:
     within a block); ``offsets[i]`` is the byte offset of instruction *i*. ``classes`` counts instructions per class
     (load, store, mac, mul, div, branch, fpu, simd, alu, ...). ``entry_q8`` is added when the block is entered by a
     taken branch, not by falling through: a target the fetch unit needs two reads for.
+    ``behind`` says how far the fetch unit is behind (0, 1, 2) for the block that is fallen into after this one, and
+    ``late_q8`` what this one costs more when it is fallen into with the fetch unit 1 or 2 behind.
     ``branch_kind`` tells how the block ends (BRANCH_* bits, 0: it falls through); the probe hands it to ``em_branch``.
     """
 
@@ -75,6 +77,8 @@ class BlockCost:
     literal_loads: int = 0
     entry_q8: int = 0
     branch_kind: int = 0
+    behind: int = 0
+    late_q8: tuple[int, int] = (0, 0)
 
 
 class TimingModel(Protocol):

@@ -3,7 +3,8 @@
 Costs are those of the Cortex-M4 TRM (DDI0439B) table 3-1 (integer), section 3.3.2 (pairing of loads and stores)
 and table 7-1 (FPU). Which branches show when they are decoded, and which when they are executed, is in the TRM of the
 Cortex-M3 r2p0 (DDI0337G table 15-3: CBZ, loads of the PC and registers other than LR are late). What the manuals leave
-open (P, "1 to 3 cycles" of pipeline refill) is a parameter. How long a division takes by its operands was measured on
+open (P, "1 to 3 cycles" of pipeline refill) is a parameter; what of it comes from the width and alignment of the code is in
+``fetch_buffer.py``. How long a division takes by its operands was measured on
 silicon by others (compendium.i-0.nl, division timing), within the 2 to 12 cycles of the table.
 """
 
@@ -13,19 +14,14 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from emulab.timing.base import Divider
-from emulab.timing.pipeline import Parameter, Priced, ThumbModel, wide_at_halfword
+from emulab.timing.fetch_buffer import BRANCHED, behind, stalls
+from emulab.timing.pipeline import Parameter, Priced, ThumbModel
 from emulab.timing.thumb import LR, Instruction
 
 COMMON = {
     "refill_direct": Parameter(1, "P of a taken branch seen when it is decoded: B, BL, BX LR", 0, 3, free=True),
     "refill_indirect": Parameter(
         2, "P of one seen when it is executed: CBZ, CBNZ, other registers, what was loaded", 0, 4, free=True
-    ),
-    "entry_wide_unaligned": Parameter(
-        1, "more when the branch target is a 32-bit instruction across two words", 0, 3, free=True
-    ),
-    "wide_unaligned_run": Parameter(
-        1, "a run of three or more 32-bit instructions that straddle words", 0, 2, free=True
     ),
     "address_hazard": Parameter(
         0, "load or store whose address the preceding data processing instruction made", 0, 2, free=True
@@ -39,9 +35,6 @@ COMMON = {
     "divide_bits": Parameter(4, "bits of the quotient a cycle", 1, 32),
     "barrier": Parameter(4, "DMB, DSB, ISB"),
     "system": Parameter(2, "MRS, MSR, CPS"),
-    "wide_unaligned_load": Parameter(
-        0.5, "each load in a run of three or more 32-bit instructions that straddle words", 0, 2, free=True
-    ),
     "fetch_ahead": Parameter(2, "how far the fetch unit runs ahead of execution (three words of buffer)", 0, 8),
     "other_bus": Parameter(
         1, "load next to an access on the core's other data bus: the two do not overlap", 0, 2, free=True
@@ -73,7 +66,7 @@ class CortexM4(ThumbModel):
         cycles: list[float] = []
         taken = 0.0
         previous: Instruction | None = None
-        run = 0
+        overlap: list[bool] = []
         for i in instructions:
             kind = i.kind
             cost = 1.0
@@ -138,15 +131,17 @@ class CortexM4(ThumbModel):
                     cost += p["address_hazard"]
                 if previous.kind in ("fpu", "fpumac") and i.reads & previous.writes:
                     cost += p.get("fpu_result_used", 0.0)
-            run = run + 1 if wide_at_halfword(i) else 0
-            if run == 3:
-                cost += p["wide_unaligned_run"]
-            if run >= 3 and i.is_load:
-                cost += p["wide_unaligned_load"]
-            cycles.append(cost)
+            shared = after_load and kind in ("load", "fload", "fstore")
+            cycles.append(cost + shared)
+            overlap.append(shared)
             previous = i
-        entry = p["entry_wide_unaligned"] if instructions and wide_at_halfword(instructions[0]) else 0.0
-        return Priced(cycles, taken, entry)
+        waits, waited = stalls(instructions, cycles, overlap, 0)
+        total = sum(waits)
+        one, two = (sum(stalls(instructions, cycles, overlap, n)[0]) - total for n in (1, 2))
+        entry = sum(stalls(instructions, cycles, overlap, BRANCHED)[0]) - total
+        out = behind(instructions, cycles, waited)
+        net = [c - o + w for c, o, w in zip(cycles, overlap, waits, strict=True)]
+        return Priced(net, taken, entry, out, (one, two))
 
 
 class CortexM3(CortexM4):

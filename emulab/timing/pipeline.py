@@ -62,11 +62,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """Cycles per instruction of a block, what a taken exit adds, and what entering by a branch adds."""
+    """Cycles per instruction of a block, what a taken exit adds, and what entering by a branch adds.
+
+    ``behind`` and ``late`` as in :class:`emulab.timing.base.BlockCost`, in cycles.
+    """
 
     cycles: Sequence[float]
     taken: float = 0.0
     entry: float = 0.0
+    behind: int = 0
+    late: tuple[float, float] = (0.0, 0.0)
 
 
 def check_parameters(model: str, known: Mapping[str, Parameter], given: Mapping[str, float]) -> dict[str, float]:
@@ -109,6 +114,8 @@ def block_cost(instructions: Sequence[Any], classes: Sequence[str], priced: Pric
         literal_loads=sum(1 for i in instructions if i.literal),
         entry_q8=round(priced.entry * Q8),
         branch_kind=branch_kind,
+        behind=priced.behind,
+        late_q8=(round(priced.late[0] * Q8), round(priced.late[1] * Q8)),
     )
 
 

@@ -145,6 +145,8 @@ class Pair:
             {},
             entry_q8=rng.choice((0, 0, 256)),
             branch_kind=rng.choice((0, 1 | 2, 2, 2 | 4, 8, 16)),
+            behind=rng.choice((0, 0, 1, 2)),
+            late_q8=rng.choice(((0, 0), (0, 0), (256, 512))),
         )
         self.add_block(address, size, cost, recipe)
 

@@ -13,7 +13,7 @@ from emulab.timing.samples import Executed, Sample, read_rows, run_program
 
 LOOP = bytes.fromhex("0138fdd1")  # subs r0, #1; bne back
 RETURN = bytes.fromhex("01301847")  # adds r0, #1; bx r3
-WIDE = bytes.fromhex("4ff00000 00bf")  # mov.w r0, #0; nop
+HAZARD = bytes.fromhex("04310868")  # adds r1,#4; ldr r0,[r1]
 
 
 def samples(truth: dict[str, float]) -> list[Sample]:
@@ -21,11 +21,11 @@ def samples(truth: dict[str, float]) -> list[Sample]:
     platform = load_platform("nucleo-l4r5zi").platform
     model = load_core_timing(platform.core, truth)
     result = []
-    for index, (loops, returns, wides) in enumerate([(1000, 10, 10), (100, 800, 50), (50, 60, 900), (500, 400, 300)]):
+    for index, (loops, returns, hazards) in enumerate([(1000, 10, 10), (100, 800, 50), (50, 60, 900), (500, 400, 300)]):
         blocks = (
             Executed(0x08000000, LOOP, loops, loops, loops),
             Executed(0x08000100, RETURN, returns, returns, 0),
-            Executed(0x08000202, WIDE, wides, 0, wides),
+            Executed(0x08000200, HAZARD, hazards, 0, 0),
         )
         bare = Sample(f"p{index}", platform, blocks, 0.0, 0.0, 1.0)
         result.append(Sample(f"p{index}", platform, blocks, 0.0, 0.0, bare.priced(model)))
@@ -33,7 +33,7 @@ def samples(truth: dict[str, float]) -> list[Sample]:
 
 
 def test_finds_the_parameters_that_made_the_data() -> None:
-    truth = {"refill_direct": 1.5, "refill_indirect": 3.0, "entry_wide_unaligned": 0.5}
+    truth = {"refill_direct": 1.5, "refill_indirect": 3.0, "address_hazard": 0.5}
     rows = samples(truth)
     model = load_core_timing(rows[0].platform.core)
     free = {n: type(model).PARAMETERS[n] for n in truth}  # type: ignore[attr-defined]

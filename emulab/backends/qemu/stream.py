@@ -20,7 +20,7 @@ _EDGE = struct.Struct("=IIIIQQQQII")
 _REGION = struct.Struct("=QQQQ")
 _COUNT = struct.Struct("=IIQQQQ")
 _SMALL = struct.Struct("=II")
-_PRICE = struct.Struct("=IIIII")
+_PRICE = struct.Struct("=8I")
 _RECORD_LIMIT = 1 << 28
 
 
@@ -126,7 +126,9 @@ QUERY = _HEAD.pack(4, 0)
 
 def price_command(index: int, cost: BlockCost) -> bytes:
     """Static cost of block *index*, which the plugin waits for."""
-    words = _PRICE.pack(index, cost.cycles_q8, cost.taken_q8, cost.entry_q8, cost.branch_kind)
+    words = _PRICE.pack(
+        index, cost.cycles_q8, cost.taken_q8, cost.entry_q8, cost.branch_kind, cost.behind, *cost.late_q8
+    )
     return _HEAD.pack(5, _PRICE.size) + words
 
 

@@ -177,7 +177,8 @@ int em_probe_add_block(em_probe *face, const em_block_spec *s, const em_op *oper
     b->instructions = s->instructions;
     b->cycles_q8 = s->cycles_q8;
     b->taken_q8 = s->taken_q8;
-    b->entry_q8 = s->entry_q8;
+    b->behind = s->behind < 3 ? s->behind : 0;
+    b->way_q8[1] = s->late_q8[0], b->way_q8[2] = s->late_q8[1], b->way_q8[3] = s->entry_q8;
     b->branch_kind = face->memory && face->memory->predicts ? s->branch_kind : 0;
     b->branch_address = s->branch_address;
     b->flags = s->flags;

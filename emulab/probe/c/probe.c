@@ -66,9 +66,10 @@ uint32_t em_probe_enter(em_probe *face, uint32_t address, uint32_t size) {
         }
         face->branches_q8[from->index] += left_q8;
     }
-    if (!sequential && b->entry_q8) {
-        before_q8 += b->entry_q8;
-        face->branches_q8[index] += b->entry_q8;
+    uint32_t way_q8 = b->way_q8[sequential ? from->behind : 3];
+    if (way_q8) {
+        before_q8 += way_q8;
+        face->branches_q8[index] += way_q8;
     }
     cycles_q8 += before_q8;
     uint64_t stall_q8 = 0;

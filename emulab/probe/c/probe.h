@@ -12,7 +12,7 @@
 #define EMULAB_PROBE_H
 #include "memsim.h"
 
-enum { EM_ABI = 4, EM_SLOTS = 192, EM_REGISTERS = 32 };
+enum { EM_ABI = 5, EM_SLOTS = 192, EM_REGISTERS = 32 };
 
 /* Why the engine was stopped. */
 enum {
@@ -65,6 +65,8 @@ typedef struct em_divider {
 
 typedef struct em_block_spec {
     uint32_t address, size, instructions, cycles_q8, taken_q8, entry_q8, branch_kind, branch_address, flags;
+    uint32_t behind;     /* requests the fetch unit is behind, 0 to 2, for the block that is fallen into after this one */
+    uint32_t late_q8[2]; /* what this one costs more when fallen into with the fetch unit 1 or 2 behind */
     uint32_t unresolved; /* data accesses whose address the program cannot give */
     uint32_t operations, accesses, prefixes, divides;
 } em_block_spec;

@@ -18,7 +18,8 @@ typedef struct em_group {
 typedef struct em_block {
     uint32_t address, size, end, flags;
     struct em_block *next[2]; /* that followed last, and before that */
-    uint32_t index, instructions, cycles_q8, taken_q8, entry_q8, branch_kind;
+    uint32_t index, instructions, cycles_q8, taken_q8, branch_kind;
+    uint32_t behind, way_q8[4]; /* way_q8: what the way in costs: fallen into from a block `behind`, by a branch */
     uint32_t accesses, divides, unresolved, fetch_tracked;
     uint32_t branch_address;
     em_fetch_plan plan;

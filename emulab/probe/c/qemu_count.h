@@ -36,12 +36,15 @@ static void settle(void) {
     for (size_t i = 0; i < touched_count; i++) {
         block *b = touched[i];
         if (!b->branches) b->taken = 0;
-        uint64_t branches_q8 = b->taken * b->taken_q8 + (b->count - b->sequential) * b->entry_q8;
+        uint64_t fallen = b->sequential[0] + b->sequential[1] + b->sequential[2];
+        uint64_t branches_q8 = b->taken * b->taken_q8 + (b->count - fallen) * b->entry_q8 +
+                               b->sequential[1] * b->late_q8[0] + b->sequential[2] * b->late_q8[1];
         probe->count[b->index] += b->count, probe->taken[b->index] += b->taken;
         probe->branches_q8[b->index] += branches_q8;
         probe->instructions += b->count * b->instructions;
         probe->cycles_q8 += b->count * b->cycles_q8 + branches_q8;
-        b->count = b->taken = b->sequential = 0, b->touched = 0;
+        b->count = b->taken = 0, b->touched = 0;
+        b->sequential[0] = b->sequential[1] = b->sequential[2] = 0;
     }
     touched_count = 0;
     for (insn *i = active, *next; i; i = next) {
@@ -89,7 +92,7 @@ static block *find_block(uint32_t address, uint32_t size, uint32_t instructions,
         if (b->address == address && b->size == size) return b;
     }
     block *b = must(calloc(1, sizeof *b));
-    uint32_t price[4];
+    uint32_t price[PRICE_WORDS];
     b->address = address, b->size = size, b->instructions = instructions, b->index = probe->blocks;
     link_begin(BLOCK);
     link_word(b->index), link_word(address), link_word(size), link_word(instructions), link_bytes(code, size);
@@ -97,6 +100,7 @@ static block *find_block(uint32_t address, uint32_t size, uint32_t instructions,
     link_price(price);
     b->end = address + size, b->branches = price[3] != 0;
     b->cycles_q8 = price[0], b->taken_q8 = price[1], b->entry_q8 = price[2];
+    b->behind = price[4] < 3 ? price[4] : 0, b->late_q8[0] = price[5], b->late_q8[1] = price[6];
     b->next = *bucket, *bucket = b;
     em_block_spec spec = {.address = translate(address),
                           .size = size,
@@ -105,6 +109,8 @@ static block *find_block(uint32_t address, uint32_t size, uint32_t instructions,
                           .taken_q8 = price[1],
                           .entry_q8 = price[2],
                           .branch_kind = price[3],
+                          .behind = b->behind,
+                          .late_q8 = {price[5], price[6]},
                           .branch_address = translate(last)};
     if (em_probe_add_block(probe, &spec, NULL, NULL, NULL, NULL) < 0) abort();
     return b;
@@ -136,7 +142,7 @@ static inline void enter_counted(block *b) {
     previous = from, current = b;
     if (!b->count++) touch(b);
     if (from->end == b->address) {
-        b->sequential++;
+        b->sequential[from->behind]++;
     } else {
         if (!(from->count | from->taken)) touch(from);
         from->taken++;
@@ -181,7 +187,7 @@ static void on_block(unsigned int vcpu, void *user) {
     }
     current_tb = t, previous = from, current = b; /* enter_counted, with nothing to touch */
     b->count++;
-    if (from->end == b->address) b->sequential++;
+    if (from->end == b->address) b->sequential[from->behind]++;
     else from->taken++;
 }
 
@@ -228,6 +234,8 @@ static void edge_before(const insn *i, uint32_t id, uint32_t value) {
     uint64_t cycles_q8 = probe->memory ? probe->cycles_q8 - before_q8 : current->cycles_q8;
     uint64_t stall_q8 = probe->memory ? probe->stall_q8 - before_stall_q8 : 0, branch_q8 = 0;
     block *from = previous->branches && previous->end != current->address ? previous : NULL;
+    uint32_t late = !from && previous->end == current->address ? previous->behind : 0;
+    if (late && !probe->memory) branch_q8 = current->late_q8[late - 1], cycles_q8 += branch_q8;
     if (from && !probe->memory) branch_q8 = from->taken_q8 + current->entry_q8, cycles_q8 += branch_q8;
     probe->count[current->index]--, probe->instructions -= current->instructions;
     probe->cycles_q8 -= cycles_q8, probe->stall_q8 -= stall_q8, probe->branches_q8[current->index] -= branch_q8;

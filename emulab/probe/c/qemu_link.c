@@ -92,7 +92,7 @@ static uint32_t delivered, consumed; /* bytes put on the line, bytes the firmwar
 static uint32_t late_chunks, chunks_opened;
 static int free_run, sleeping, polls;
 static int own_sleep; /* the sleep under way is the firmware's own, not one until the host speaks */
-static uint32_t price[4];
+static uint32_t price[PRICE_WORDS];
 static int priced;
 
 static uint32_t fifo = 1; /* bytes the UART's model takes at once */
@@ -199,7 +199,7 @@ int input_wakes(void) {
 
 uint32_t input_late(void) { return late_chunks; }
 
-void link_price(uint32_t words[4]) {
+void link_price(uint32_t words[PRICE_WORDS]) {
     pthread_mutex_lock(&input);
     while (!priced) pthread_cond_wait(&changed, &input);
     memcpy(words, price, sizeof price);
@@ -281,7 +281,7 @@ static void *listen_to_host(void *unused) {
     for (;;) {
         struct pollfd p = {.fd = control_fd, .events = POLLIN};
         int some = poll(&p, 1, PATIENCE_MS);
-        uint32_t head[2], words[5];
+        uint32_t head[2], words[1 + PRICE_WORDS];
         if (some < 0 && errno == EINTR) continue;
         if (some == 0) {
             feed_busy_firmware();

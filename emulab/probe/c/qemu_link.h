@@ -55,8 +55,9 @@ uint64_t virtual_ns(void);
 /* Chunks that were handed over without waiting for a poll, because the firmware never polled. */
 uint32_t input_late(void);
 
-/* Wait for the host's PRICE of a block: 4 words {cycles_q8, taken_q8, entry_q8, conditional}. */
-void link_price(uint32_t words[4]);
+/* Wait for the host's PRICE of a block: cycles_q8, taken_q8, entry_q8, branch_kind, behind, late_q8[2]. */
+enum { PRICE_WORDS = 7 };
+void link_price(uint32_t words[PRICE_WORDS]);
 
 /* Answers of the plugin to the link. */
 uint32_t plugin_pc(void);

@@ -21,9 +21,9 @@ enum { DEVICE = 0, CONSOLE, MEMORY, MARKED }; /* what a page of the address spac
 
 typedef struct block {
     uint32_t address, end;
-    uint64_t count, taken, sequential; /* not yet settled; sequential: entered by falling through */
+    uint64_t count, taken, sequential[3]; /* not yet settled; sequential: fallen into from a block `behind` */
     uint32_t size, instructions, index; /* index in the probe's table */
-    uint32_t cycles_q8, taken_q8, entry_q8;
+    uint32_t cycles_q8, taken_q8, entry_q8, behind, late_q8[2];
     int branches, touched;
     struct block *next; /* in its bucket */
 } block;
