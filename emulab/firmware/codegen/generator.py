@@ -127,7 +127,8 @@ def generate_from_graph(
     prune_constant_channels: bool = True,
 ) -> GeneratedModel:
     """As `generate`, from a graph already read."""
-    main = given = graph.main
+    main = given = simplify.widen_half_constants(graph.main)
+    graph = replace(graph, subgraphs=(main, *graph.subgraphs[1:]))
     check_supported(graph)
     for i in (*main.inputs, *main.outputs):
         if main.tensors[i].is_constant:

@@ -18,6 +18,7 @@ class DType(Enum):
     """Element types a model may use; the value is (NumPy name, bytes per element, C type)."""
 
     FLOAT32 = ("float32", 4, "float")
+    FLOAT16 = ("float16", 2, "uint16_t")
     INT8 = ("int8", 1, "int8_t")
     UINT8 = ("uint8", 1, "uint8_t")
     INT16 = ("int16", 2, "int16_t")

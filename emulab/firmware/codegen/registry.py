@@ -56,6 +56,8 @@ _MVE = (KernelTarget.ARM_MVE,)
 _NO_CODE = "no code: shares the input's memory"
 
 _TABLE = (
+    SupportedOp("SELECT", _ANY, "by a condition, one tensor or the other", binary.lower_select),
+    SupportedOp("SELECT_V2", _ANY, "by a condition, one tensor or the other", binary.lower_select),
     SupportedOp("SVDF", _BOTH, "int8 or int16 state, kept between inferences", recurrent.lower_svdf),
     SupportedOp(
         "UNIDIRECTIONAL_SEQUENCE_LSTM", _BOTH, "four gates; state kept between inferences", recurrent.lower_lstm
@@ -79,13 +81,13 @@ _TABLE = (
     SupportedOp("ELU", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
     SupportedOp("EXP", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
     SupportedOp("FLOOR", "float32", "rounded down", unary.lower_unary),
-    SupportedOp("GELU", _BOTH, "8-bit by table; float by tanh only", unary.lower_unary, _MVE),
+    SupportedOp("GELU", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
     SupportedOp("LOG", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
     SupportedOp("LOGICAL_NOT", "bool", "by table", unary.lower_not, _MVE),
     SupportedOp("NEG", "float32", "sign changed", unary.lower_unary),
     SupportedOp("ROUND", "float32", "to the nearest whole number, half to even", unary.lower_unary),
     SupportedOp("RSQRT", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
-    SupportedOp("SQRT", "float32", "square root", unary.lower_unary),
+    SupportedOp("SQRT", _BOTH, "8-bit by table", unary.lower_unary, _MVE),
     SupportedOp("SQUARE", "float32", "product with itself", unary.lower_unary),
     SupportedOp("ADD_N", "float32", "sum of several tensors", binary.lower_add_n),
     SupportedOp("DIV", _BOTH, "quotient, with broadcasting", binary.lower_div),
@@ -116,7 +118,7 @@ _TABLE = (
     SupportedOp("DEPTH_TO_SPACE", _ANY, "channels as blocks of pixels", rearrange.lower_depth_to_space),
     SupportedOp("BROADCAST_TO", _ANY, "constant shape", rearrange.lower_tile),
     SupportedOp("BATCH_TO_SPACE_ND", _ANY, "blocks of images back into one", rearrange.lower_batch_to_space),
-    SupportedOp("ADD", _THREE, "sum, with broadcasting", elementwise.lower_add, _MVE),
+    SupportedOp("ADD", _THREE + ", int32", "sum, with broadcasting", elementwise.lower_add, _MVE),
     SupportedOp("ARG_MAX", _BOTH, "index of the greatest element, int32", reduce.lower_arg),
     SupportedOp("ASSIGN_VARIABLE", _ANY, "new value of a variable", state.lower_assign),
     SupportedOp("AVERAGE_POOL_2D", _THREE, "mean over a window", pooling.lower_pool, _MVE),
@@ -126,14 +128,16 @@ _TABLE = (
     SupportedOp(
         "DEPTHWISE_CONV_2D", _THREE, "any kernel, stride, dilation, depth multiplier", conv.lower_depthwise, _SETS
     ),
-    SupportedOp("DEQUANTIZE", "int8, uint8, int16 to float32", "back to real values", convert.lower_dequantize),
+    SupportedOp(
+        "DEQUANTIZE", "int8, uint8, int16, constant float16 to float32", "back to real values", convert.lower_dequantize
+    ),
     SupportedOp("EXPAND_DIMS", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("FULLY_CONNECTED", _THREE, "dense layer, any batch", fully_connected.lower_fully_connected, _SETS),
     SupportedOp("HARD_SWISH", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("LEAKY_RELU", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("LOGISTIC", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("MAX_POOL_2D", _THREE, "maximum over a window", pooling.lower_pool, _MVE),
-    SupportedOp("MUL", _THREE, "product, with broadcasting", elementwise.lower_mul, _MVE),
+    SupportedOp("MUL", _THREE + ", int32", "product, with broadcasting", elementwise.lower_mul, _MVE),
     SupportedOp("PACK", _ANY, "tensors of one shape along a new dimension", movement.lower_pack),
     SupportedOp("PAD", _ANY, "zeros around a tensor", movement.lower_pad),
     SupportedOp("PADV2", _ANY, "a constant around a tensor", movement.lower_pad),
@@ -144,8 +148,8 @@ _TABLE = (
         convert.lower_quantize,
     ),
     SupportedOp("READ_VARIABLE", _ANY, "value of a variable", state.lower_read),
-    SupportedOp("RELU", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
-    SupportedOp("RELU6", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("RELU", _THREE, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("RELU6", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("RELU_N1_TO_1", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("RESHAPE", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("RESIZE_NEAREST_NEIGHBOR", _ANY, "rows and columns by table", resize.lower_resize_nearest),
@@ -157,7 +161,7 @@ _TABLE = (
     SupportedOp("SPLIT_V", _ANY, "parts of given sizes along a dimension", movement.lower_split),
     SupportedOp("SQUEEZE", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("STRIDED_SLICE", _ANY, "constant bounds, any stride", movement.lower_strided_slice),
-    SupportedOp("SUB", _THREE, "difference, with broadcasting", elementwise.lower_add, _MVE),
+    SupportedOp("SUB", _THREE + ", int32", "difference, with broadcasting", elementwise.lower_add, _MVE),
     SupportedOp("TANH", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("TRANSPOSE", _ANY, "constant permutation", movement.lower_transpose),
     SupportedOp("UNPACK", _ANY, "a dimension into tensors", movement.lower_pack),

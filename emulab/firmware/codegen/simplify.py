@@ -1,4 +1,4 @@
-"""Leave out channels that always hold one value: many of a trained network's channels are dead.
+"""Graphs made smaller: channels that always hold one value are left out, for many of a trained network are dead.
 
 From a convolution, the value is followed through depthwise convolutions, pooling and reshaping to the convolution or
 dense layer that sums it up; there it becomes part of the bias, and everything that computed it is cut from the weights.
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from emulab.errors import InputError
 from emulab.firmware.codegen.fixed_point import activation_range, padding, scale
 from emulab.firmware.codegen.graph import DType, Op, Quantisation, Subgraph, Tensor
 from emulab.firmware.codegen.ops.channels import bias_values, constant_outputs, convolution_multipliers
@@ -33,6 +34,26 @@ def prune_constant_channels(graph: Subgraph) -> Subgraph:
     if len(work.tensors) == len(graph.tensors):
         return graph
     return replace(graph, tensors=tuple(work.tensors), ops=tuple(work.ops))
+
+
+def widen_half_constants(graph: Subgraph) -> Subgraph:
+    """Weights kept in half precision as floats: each DEQUANTIZE of such a constant becomes a constant."""
+    import numpy as np
+
+    tensors = list(graph.tensors)
+    ops: list[Op] = []
+    for op in graph.ops:
+        x = tensors[op.inputs[0]] if op.kind == "DEQUANTIZE" and op.inputs and op.inputs[0] is not None else None
+        if x is None or x.dtype is not DType.FLOAT16 or not x.is_constant or len(op.outputs) != 1:
+            ops.append(replace(op, index=len(ops)))
+            continue
+        y = tensors[op.outputs[0]]
+        if y.dtype is not DType.FLOAT32 or y.shape != x.shape or y.index in graph.outputs:
+            raise InputError(f"{graph.describe(op)}: cannot give {y.dtype.name} {list(y.shape)} from {list(x.shape)}")
+        tensors[y.index] = replace(y, data=x.array().astype(np.float32).tobytes())
+    if len(ops) == len(graph.ops):
+        return graph
+    return replace(graph, tensors=tuple(tensors), ops=tuple(ops))
 
 
 @dataclass

@@ -24,9 +24,11 @@ MAX_NAME = 512
 MAX_SUBGRAPHS = 64
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 64 << 20
+LOOPS = ("WHILE", "IF")
 
 _DTYPES = {
     "FLOAT32": DType.FLOAT32,
+    "FLOAT16": DType.FLOAT16,
     "INT8": DType.INT8,
     "UINT8": DType.UINT8,
     "INT16": DType.INT16,
@@ -103,8 +105,9 @@ class _Reader:
         op_count = _bounded(table.OperatorsLength(), MAX_OPERATORS, "operators")
         inputs = self.indices(table.InputsLength(), table.Inputs, tensor_count, "graph input")
         outputs = self.indices(table.OutputsLength(), table.Outputs, tensor_count, "graph output")
+        # Loops first: the tensors in them have shapes of their own that would be complained about.
+        self.refuse_loops(table, op_count)
         tensors = tuple(self.tensor(table.Tensors(i), i) for i in range(tensor_count))
-        # Operators first by kind, so that an unsupported one is named before anything else fails.
         ops = tuple(self.op(table.Operators(i), i, tensors) for i in range(op_count))
         if index == 0 and not (inputs and outputs):
             raise InputError("the model has no input or no output tensor")
@@ -115,6 +118,16 @@ class _Reader:
             tuple(i for i in inputs if i is not None),
             tuple(i for i in outputs if i is not None),
         )
+
+    def refuse_loops(self, table: Any, op_count: int) -> None:
+        """InputError for control flow, which recurrent layers become unless they are unrolled."""
+        for i in range(op_count):
+            kind = self.kind(int(table.Operators(i).OpcodeIndex()), i)
+            if kind in LOOPS:
+                raise InputError(
+                    f"operator {i} {kind} is not supported: loops have no fixed length here; make recurrent layers with "
+                    "unroll=True, or convert them to UNIDIRECTIONAL_SEQUENCE_LSTM"
+                )
 
     def indices(self, count: int, get: Any, limit: int, what: str) -> tuple[int | None, ...]:
         result: list[int | None] = []
@@ -142,7 +155,10 @@ class _Reader:
         ]
         # A dynamic batch dimension (-1 first) converts to 1 in `shape`; anything else dynamic is refused.
         if any(d < 0 for d in shape) or any(d < 0 for d in signature[1:]):
-            raise InputError(f"tensor {name!r} has a dynamic shape {signature or list(shape)}, expected a static one")
+            raise InputError(
+                f"tensor {name!r} has a dynamic shape {signature or list(shape)}, expected a static one: give "
+                "the model's inputs fixed sizes before converting it"
+            )
         size = dtype.itemsize
         for d in shape:
             size *= d
@@ -192,8 +208,8 @@ class _Reader:
             raise InputError(f"tensor {name!r}: {count} scales do not match dimension {axis} of {list(shape)}")
         return Quantisation(scales, zeros, axis)
 
-    def op(self, table: Any, index: int, tensors: tuple[Tensor, ...]) -> Op:
-        code = int(table.OpcodeIndex())
+    def kind(self, code: int, index: int) -> str:
+        """What an operator is, by its code."""
         if not 0 <= code < self.codes:
             raise InputError(f"operator {index} has operator code {code}, but there are {self.codes}")
         entry = self.model.OperatorCodes(code)
@@ -202,6 +218,10 @@ class _Reader:
         if kind == "CUSTOM":
             custom = entry.CustomCode()
             kind = f"CUSTOM:{custom.decode('utf-8', 'replace') if custom else '?'}"
+        return kind
+
+    def op(self, table: Any, index: int, tensors: tuple[Tensor, ...]) -> Op:
+        kind = self.kind(int(table.OpcodeIndex()), index)
         inputs = self.indices(table.InputsLength(), table.Inputs, len(tensors), f"operator {index} {kind} input")
         outputs = self.indices(table.OutputsLength(), table.Outputs, len(tensors), f"operator {index} {kind} output")
         return Op(

@@ -106,9 +106,27 @@ def test_whole_numbers_and_bits() -> None:
         m.add(kind, [0, 1], T((3, 4), "bool"), options=f"{kind.title().replace('_', '')}Options")
     for kind in ("MAXIMUM", "MINIMUM"):
         m.add(kind, [0, 1], T((3, 4), "int32"), options="MaximumMinimumOptions")
+    for kind in ("ADD", "SUB", "MUL"):
+        m.add(kind, [0, 1], T((3, 4), "int32"), options=f"{kind.title()}Options")
     for kind in ("LOGICAL_AND", "LOGICAL_OR"):
         m.add(kind, [2, 3], T((3, 4), "bool"), options=f"{kind.title().replace('_', '')}Options")
     m.check()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float32", "int16", "int32"])
+def test_selections(dtype: str) -> None:
+    q = {"scale": 0.1, "zero": 0 if dtype == "int16" else 5} if dtype in ("int8", "int16") else {}
+    m = SideBySide([T((2, 5, 3), "bool"), T((2, 5, 3), dtype, **q), T((2, 5, 3), dtype, **q)])
+    m.add("SELECT_V2", [0, 1, 2], T((2, 5, 3), dtype, **q))
+    if dtype != "int32":
+        m.check()
+    from side_by_side import LiteRT
+
+    pytest.importorskip("ai_edge_litert", reason="the interpreter is missing: pip install ai-edge-litert")
+    m = SideBySide([T((2,), "bool"), T((2, 5, 3), dtype, **q), T((2, 5, 3), dtype, **q), T((5, 1), "bool")])
+    m.add("SELECT", [0, 1, 2], T((2, 5, 3), dtype, **q))
+    m.add("SELECT_V2", [3, 1, 2], T((2, 5, 3), dtype, **q))
+    m.check(LiteRT)
 
 
 def test_an_operand_of_another_size_is_not_overwritten() -> None:

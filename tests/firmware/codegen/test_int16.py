@@ -77,6 +77,19 @@ def test_functions_of_every_value(tmp_path: Path, kind: str, scale: float) -> No
     check(tmp_path, tensors, O(kind, [0], [1]), [0], [ALL])
 
 
+@pytest.mark.parametrize("kind", ["RELU", "RELU6"])
+def test_rectifiers(tmp_path: Path, kind: str) -> None:
+    for scale in (0.0005, 0.0001):
+        same = 0.0005 if kind == "RELU6" else scale
+        check(
+            tmp_path,
+            [T(ALL.shape, "int16", scale=0.0005), T(ALL.shape, "int16", scale=same)],
+            O(kind, [0], [1]),
+            [0],
+            [ALL],
+        )
+
+
 @pytest.mark.parametrize("scale", [2.5e-5, 1 / 4096, 0.001])
 def test_softmax(tmp_path: Path, scale: float) -> None:
     tensors = [T((64, 10), "int16", scale=scale), T((64, 10), "int16", scale=1 / 32768)]

@@ -165,3 +165,33 @@ def test_names_cannot_break_out_of_comments_or_strings(tmp_path: Path) -> None:
 def test_the_table_describes_every_operator() -> None:
     for kind, op in SUPPORTED_OPS.items():
         assert kind == op.kind and op.types and op.description and callable(op.lower)
+
+
+def test_loops_are_named_with_what_to_do_instead() -> None:
+    """Before the tensors of a loop, whose shapes are open, are complained about."""
+    tensors = [T((1, 4), "float32"), T((1, 4), "float32", signature=(-1, -1))]
+    model = build_model(tensors, [O("WHILE", [0], [1], "WhileOptions", {"CondSubgraphIndex": 0})], [0], [1])
+    with pytest.raises(InputError, match=r"operator 0 WHILE is not supported.*unroll=True"):
+        parse_model(model)
+
+
+def test_weights_in_half_precision_are_floats(tmp_path: Path) -> None:
+    from codegen_host import HostModel
+
+    w = np.random.default_rng(1).normal(size=(3, 4)).astype(np.float16)
+    tensors = [T((1, 4), "float32"), T(w.shape, "float16", data=w), T(w.shape, "float32"), T((1, 3), "float32")]
+    ops = [O("DEQUANTIZE", [1], [2]), O("FULLY_CONNECTED", [0, 2, -1], [3], "FullyConnectedOptions")]
+    path = tmp_path / "half.tflite"
+    path.write_bytes(build_model(tensors, ops, [0], [3]))
+    x = np.array([[1, -2, 3, 0.5]], np.float32)
+    host = HostModel(path, KernelTarget.PORTABLE, tmp_path)
+    np.testing.assert_allclose(host(x)[0], x @ w.astype(np.float32).T, rtol=1e-6)
+    assert [layer.op for layer in host.generated.layers] == ["FULLY_CONNECTED"]
+
+
+def test_half_precision_is_for_constants_alone(tmp_path: Path) -> None:
+    path = tmp_path / "half.tflite"
+    tensors = [T((1, 4), "float16"), T((1, 4), "float32")]
+    path.write_bytes(build_model(tensors, [O("DEQUANTIZE", [0], [1])], [0], [1]))
+    with pytest.raises(InputError, match="is FLOAT16, expected"):
+        generate(path, tmp_path / "out", target=KernelTarget.PORTABLE)

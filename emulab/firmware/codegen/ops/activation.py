@@ -32,9 +32,11 @@ def lower_activation(ctx: Context, op: Op) -> Lowered:
     """LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH on int8 or float32."""
     x, y = ctx.input(op, 0), ctx.output(op)
     require_shape(y, x.shape)
-    wide = (DType.INT16,) if op.kind in ("LOGISTIC", "TANH") else ()
+    wide = (DType.INT16,) if op.kind in ("LOGISTIC", "TANH", "RELU", "RELU6") else ()
     require_dtype(x, DType.INT8, DType.FLOAT32, *wide)
     require_dtype(y, x.dtype)
+    if x.dtype is DType.INT16 and op.kind in ("RELU", "RELU6"):
+        return int16.lower_requantize(ctx, op, x, y, activation_range(op.kind, y))
     if x.dtype is DType.INT16:
         return int16.lower_activation(ctx, op, x, y)
     if x.dtype is DType.FLOAT32:

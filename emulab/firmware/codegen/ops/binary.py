@@ -1,4 +1,4 @@
-"""Operators on two tensors beyond sum and product: extremes, quotients, comparisons, logic, PRELU."""
+"""Operators on two tensors beyond sum and product: extremes, quotients, comparisons, logic, PRELU, SELECT."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emulab.firmware.codegen.fixed_point import (
 )
 from emulab.firmware.codegen.graph import DType, Op, Tensor
 from emulab.firmware.codegen.lowering import Context, Lowered, require_dtype, require_shape, struct
-from emulab.firmware.codegen.ops.elementwise import activation_of, broadcast_call, common_scale
+from emulab.firmware.codegen.ops.elementwise import activation_of, broadcast_call, broadcast_steps, common_scale
 from emulab.firmware.codegen.ops.movement import same_type
 
 SOURCE = ("binary.c",)
@@ -135,3 +135,25 @@ def lower_add_n(ctx: Context, op: Op) -> Lowered:
         lines.append(f"emulab_add_f32(&p, {y.elements}, {pointers});")
         left = y
     return Lowered(lines, ("elementwise_f32.c",))
+
+
+def lower_select(ctx: Context, op: Op) -> Lowered:
+    """SELECT and SELECT_V2: where a condition holds the one tensor, elsewhere the other; tensors of one quantisation."""
+    condition, a, b, y = (*(ctx.input(op, i) for i in range(3)), ctx.output(op))
+    require_dtype(condition, DType.BOOL)
+    same_type(a, y)
+    same_type(b, y)
+    shapes = [t.shape for t in (condition, a, b)]
+    if op.kind == "SELECT" and len(shapes[0]) == 1 and len(y.shape) > 1 and shapes[0][0] == y.shape[0]:
+        shapes[0] = (*shapes[0], *(1 for _ in y.shape[1:]))  # one decision per row
+    steps = [broadcast_steps(t.name, s, y.shape) for t, s in zip((condition, a, b), shapes, strict=True)]
+    lines, indent, at = [], "", ["", "", ""]
+    for d, n in enumerate(y.shape):
+        if n != 1:
+            lines.append(f"{indent}for (int32_t i{d} = 0; i{d} < {n}; i{d}++) {{")
+            at = [text + f" + i{d} * {step[d]}" if step[d] else text for text, step in zip(at, steps, strict=True)]
+            indent += "    "
+    chosen, one, other = (f"*({ctx.pointer(t)}{text})" for t, text in zip((condition, a, b), at, strict=True))
+    lines = [f"{y.dtype.c_type} *to = {ctx.pointer(y)};", *lines, f"{indent}*to++ = {chosen} ? {one} : {other};"]
+    lines += ["    " * level + "}" for level in reversed(range(len(indent) // 4))]
+    return Lowered(lines)

@@ -24,6 +24,8 @@ def lower_add(ctx: Context, op: Op) -> Lowered:
     a, b, y = _operands(ctx, op)
     if y.dtype is DType.FLOAT32:
         return _float(ctx, op, a, b, y)
+    if y.dtype is DType.INT32:
+        return _whole(ctx, op, a, b, y)
     act = activation_range(activation_of(op), y)
     left_shift = ADD_LEFT_SHIFT[y.dtype]
     twice_max, ma, mb = common_scale(a, b)
@@ -54,6 +56,8 @@ def lower_mul(ctx: Context, op: Op) -> Lowered:
     a, b, y = _operands(ctx, op)
     if y.dtype is DType.FLOAT32:
         return _float(ctx, op, a, b, y)
+    if y.dtype is DType.INT32:
+        return _whole(ctx, op, a, b, y)
     act = activation_range(activation_of(op), y)
     m = quantize_multiplier(a.scale * b.scale / y.scale)
     lines = struct(
@@ -84,6 +88,13 @@ def _float(ctx: Context, op: Op, a: Tensor, b: Tensor, y: Tensor) -> Lowered:
     return broadcast_call(ctx, f"emulab_{op.kind.lower()}_f32", ("elementwise_f32.c",), lines, a, b, y)
 
 
+def _whole(ctx: Context, op: Op, a: Tensor, b: Tensor, y: Tensor) -> Lowered:
+    """Whole numbers, of indices as a rule: no quantisation, and overflow wraps around."""
+    if activation_of(op) != "NONE":
+        raise InputError(f"fused activation {activation_of(op)} is not supported on INT32")
+    return broadcast_call(ctx, f"emulab_{op.kind.lower()}_s32", ("binary.c",), [], a, b, y)
+
+
 def activation_of(op: Op) -> str:
     """The fused activation."""
     assert isinstance(op.options, ActivationOptions)
@@ -92,7 +103,7 @@ def activation_of(op: Op) -> str:
 
 def _operands(ctx: Context, op: Op) -> tuple[Tensor, Tensor, Tensor]:
     a, b, y = ctx.input(op, 0), ctx.input(op, 1), ctx.output(op)
-    require_dtype(y, DType.INT8, DType.INT16, DType.FLOAT32)
+    require_dtype(y, DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
     require_dtype(a, y.dtype)
     require_dtype(b, y.dtype)
     if y.dtype is DType.INT16:

@@ -187,12 +187,12 @@ def table_513(span: float, zero: int, function: str) -> NDArray[np.int16]:
 _SUFFIX = {DType.INT8: "s8", DType.INT16: "s16"}
 
 
-def lower_requantize(ctx: Context, op: Op, x: Tensor, y: Tensor) -> Lowered:
-    """QUANTIZE between int8 and int16, or from one int16 quantisation to another."""
+def lower_requantize(ctx: Context, op: Op, x: Tensor, y: Tensor, act: tuple[int, int] | None = None) -> Lowered:
+    """QUANTIZE between int8 and int16, or from one int16 quantisation to another; `act` clamps the output."""
     require_dtype(x, DType.INT8, DType.INT16)
     require_dtype(y, DType.INT8, DType.INT16)
     m = quantize_multiplier(x.scale / y.scale)
-    low, high = INT_RANGE[y.dtype]
+    low, high = act or INT_RANGE[y.dtype]
     fields: dict[str, object] = {"zero_a": x.zero_point, "out_zero": y.zero_point}
     fields |= {"multiplier": m.value, "shift": m.shift, "act_min": low, "act_max": high}
     lines = struct("emulab_mul_s8_params", fields)

@@ -28,9 +28,10 @@ def lower_unary(ctx: Context, op: Op) -> Lowered:
     if x.dtype is DType.INT8:
         function = _by_real(op, x, y) if op.kind in _REAL else _QUANTISED[op.kind](x, y)
         return lookup(ctx, op, x, y, function)
+    name = op.kind.lower()
     if isinstance(op.options, GeluOptions) and not op.options.approximate:
-        raise InputError("the exact function is not supported on float, only the approximation by tanh")
-    call = f"emulab_{op.kind.lower()}_f32({x.elements}, {ctx.pointer(x)}, {ctx.pointer(y)});"
+        name = "gelu_exact"
+    call = f"emulab_{name}_f32({x.elements}, {ctx.pointer(x)}, {ctx.pointer(y)});"
     return Lowered([call], ("elementwise_f32.c",), in_place=((y.index, x.index),))
 
 
@@ -83,6 +84,12 @@ def _log(x: np.float32, _: Op) -> np.float32:
     return np.float32(np.log(x)) if x > 0 else np.float32(-np.inf)
 
 
+def _sqrt(x: np.float32, _: Op) -> np.float32:
+    import numpy as np
+
+    return np.float32(np.sqrt(x)) if x > 0 else np.float32(0)
+
+
 def _gelu(x: np.float32, op: Op) -> np.float32:
     import math
 
@@ -94,7 +101,13 @@ def _gelu(x: np.float32, op: Op) -> np.float32:
     return np.float32(0.5 * v * math.erfc(-v * math.sqrt(0.5)))
 
 
-_REAL: dict[str, Callable[[np.float32, Op], np.float32]] = {"ELU": _elu, "EXP": _exp, "GELU": _gelu, "LOG": _log}
+_REAL: dict[str, Callable[[np.float32, Op], np.float32]] = {
+    "ELU": _elu,
+    "EXP": _exp,
+    "GELU": _gelu,
+    "LOG": _log,
+    "SQRT": _sqrt,
+}
 
 
 def _by_real(op: Op, x: Tensor, y: Tensor) -> Callable[[int], int]:

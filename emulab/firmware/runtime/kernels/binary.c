@@ -38,6 +38,10 @@ EMULAB_BINARY(emulab_not_equal_u8, uint8_t, uint8_t, x != y)
 EMULAB_BINARY(emulab_logical_and_u8, uint8_t, uint8_t, x && y)
 EMULAB_BINARY(emulab_logical_or_u8, uint8_t, uint8_t, x || y)
 
+EMULAB_BINARY(emulab_add_s32, int32_t, int32_t, (uint32_t)x + (uint32_t)y)
+EMULAB_BINARY(emulab_sub_s32, int32_t, int32_t, (uint32_t)x - (uint32_t)y)
+EMULAB_BINARY(emulab_mul_s32, int32_t, int32_t, (uint32_t)x *(uint32_t)y)
+
 EMULAB_BINARY(emulab_squared_difference_f32, float, float, (x - y) * (x - y))
 EMULAB_BINARY(emulab_floor_div_f32, float, float, floorf(x / y))
 EMULAB_BINARY(emulab_prelu_f32, float, float, x >= 0.0f ? x : x * y)

@@ -55,6 +55,15 @@ EMULAB_UNARY(emulab_elu_f32, x < 0.0f ? expm1f(x) : x)
 /* sqrt(2 / pi) (x + 0.044715 x^3) */
 EMULAB_UNARY(emulab_gelu_f32, 0.5f * x * (1.0f + tanhf(0.7978845608f * (x + 0.044715f * x * x * x))))
 
+/* The error function within 1.5e-7: Abramowitz and Stegun, "Handbook of Mathematical Functions", 7.1.26. */
+static float error_function(float x)
+{
+    const float t = 1.0f / (1.0f + 0.3275911f * fabsf(x));
+    const float p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
+    return copysignf(1.0f - p * expf(-x * x), x);
+}
+EMULAB_UNARY(emulab_gelu_exact_f32, 0.5f * x * (1.0f + error_function(0.70710678f * x)))
+
 void emulab_clamp_f32(float low, float high, int32_t n, const float *in, float *out)
 {
     for (int32_t i = 0; i < n; i++) {

@@ -28,6 +28,8 @@ EMULAB_ORDER(f32, void, float);
 EMULAB_BINARY_BOTH(emulab_equal_u8, emulab_not_equal_u8, void, uint8_t, uint8_t);
 EMULAB_BINARY_BOTH(emulab_logical_and_u8, emulab_logical_or_u8, void, uint8_t, uint8_t);
 
+EMULAB_BINARY_BOTH(emulab_add_s32, emulab_sub_s32, void, int32_t, int32_t);
+EMULAB_BINARY_KERNEL(emulab_mul_s32, void, int32_t, int32_t);
 EMULAB_BINARY_KERNEL(emulab_squared_difference_s8, emulab_add_s8_params, int8_t, int8_t);
 EMULAB_BINARY_KERNEL(emulab_squared_difference_f32, void, float, float);
 EMULAB_BINARY_KERNEL(emulab_div_s8, emulab_mul_s8_params, int8_t, int8_t);

@@ -60,6 +60,7 @@ void emulab_ceil_f32(int32_t n, const float *in, float *out);
 void emulab_round_f32(int32_t n, const float *in, float *out);
 void emulab_elu_f32(int32_t n, const float *in, float *out);
 void emulab_gelu_f32(int32_t n, const float *in, float *out);
+void emulab_gelu_exact_f32(int32_t n, const float *in, float *out);
 void emulab_clamp_f32(float low, float high, int32_t n, const float *in, float *out);
 void emulab_leaky_relu_f32(float alpha, int32_t n, const float *in, float *out);
 void emulab_logistic_f32(int32_t n, const float *in, float *out);
