@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -65,17 +65,40 @@ def counter(title: str, quiet: bool = False) -> Iterator[Callable[[int, int], No
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def print_rows(screen: Console, title: str, rows: list[dict[str, str]]) -> None:
-    """Print plain rows as a table; the keys of the first are the headings."""
+def print_rows(screen: Console, title: str, rows: list[dict[str, str]], optional: Sequence[str] = ()) -> None:
+    """Print plain rows as a table; the keys of the first are the headings.
+
+    Columns named by *optional* are left out, in this order, while a line is longer than the screen; a line says so.
+    """
     from rich.markup import escape
     from rich.table import Table
 
+    left_out = []
+    for heading in optional:
+        if rows and heading in rows[0] and sum(_widths(rows).values()) >= screen.width:
+            rows = [{key: value for key, value in row.items() if key != heading} for row in rows]
+            left_out.append(heading)
     table = Table(title=escape(title), title_justify="left")
-    for heading in rows[0] if rows else ["(none)"]:
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("key", "name", "operator", "metric"))
+    widths = _widths(rows) if rows else {"(none)": 0}
+    narrow = sum(widths.values()) >= screen.width
+    room = sum(min(width, _SHORT + 1) for width in widths.values()) < screen.width
+    for heading, width in widths.items():
+        # Where there is room, what is copied from a table stays whole; where not, the long columns give way.
+        whole = room and width <= _SHORT if narrow else heading in ("key", "name", "operator", "metric")
+        table.add_column(heading, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row.values()))
     screen.print(table)
+    if left_out:
+        screen.print(f"no room for: {', '.join(left_out)}; --json has all", style="dim")
+
+
+_SHORT = 20
+
+
+def _widths(rows: list[dict[str, str]]) -> dict[str, int]:
+    """Characters that each column takes, one side of its frame included."""
+    return {key: 3 + max(len(key), *(len(str(row[key])) for row in rows)) for key in rows[0]}
 
 
 def outputs(outcome: RunOutcome, args: argparse.Namespace) -> None:

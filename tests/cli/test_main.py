@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -85,3 +86,29 @@ def test_schema_is_json_schema(what: str, capsys: pytest.CaptureFixture[str]) ->
     assert main(["schema", what]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema["type"] == "object" and "properties" in schema
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160, 240])
+def test_tables_fit_the_terminal(width: int) -> None:
+    """No line is longer, and no cell is cut: what is left out is named."""
+    from rich.console import Console
+
+    from emulab.cli.show import print_rows
+
+    rows = [
+        {
+            "key": f"suite-v1.{n}/Board-with-a-long-name-{'x' * n}",
+            "model": "kws",
+            "latency": "42.4 ms",
+            "source": "s" * 70,
+        }
+        for n in range(30)
+    ]
+    screen = Console(file=io.StringIO(), width=width)
+    print_rows(screen, "published", rows, optional=("source", "board"))
+    text = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert max(len(line) for line in text.splitlines()) <= width
+    assert text.count("42.4 ms") == 30 and "…" not in text and "board" not in text
+    assert ("no room for: source; --json has all" in text) == (width < 160)
+    joined = "".join(part for line in text.splitlines() for part in line.split("│")[1:2]).replace(" ", "")
+    assert all(row["key"] in joined for row in rows)

@@ -202,3 +202,30 @@ def test_a_limit_is_told_in_the_unit_of_its_metric(record: RunRecord) -> None:
     relative = broken.model_copy(update={"bound": "within 5 % of published", "of": "published"})
     assert expectation_bound(shown, relative) == "within 5 % of published"
     assert expectation_bound(shown, broken.model_copy(update={"metric": "none"})) == "max 0.01 s"
+
+
+def test_many_targets_are_told_in_tables_that_fit(record: RunRecord) -> None:
+    """Beside each other while there is room; each value whole, each target once, each reason once."""
+    first = record.results[0]
+    gone = unavailable("J", "platform 'board-00' has no power data")
+    results = []
+    for n in range(12):
+        reason = gone.reason.replace("board-00", f"board-{n:02d}")
+        metrics = {
+            **first.metrics,
+            "energy_per_inference_j": unavailable("J", reason),
+            "battery_life_s": unavailable("s", reason),
+        }
+        results.append(first.model_copy(update={"platform": f"board-{n:02d}", "metrics": metrics, "message": ""}))
+    many = record.model_copy(update={"results": results, "expectations": []})
+    for width in (40, 80, 120):
+        stream = io.StringIO()
+        terminal.print_record(many, Console(file=stream, width=width))
+        text = stream.getvalue()
+        lines = [line for line in text.splitlines() if line[:1] in "┃│"]
+        assert lines and max(map(len, lines)) <= width and "…" not in text
+        assert text.count("50 ms modelled") == text.count("2.0 KB emulated") == 12
+        heads = " ".join(line for line in lines if "board-" in line)
+        assert [heads.count(f"board-{n:02d}") for n in range(12)] == [1] * 12
+        said = " ".join(text.split())
+        assert said.count("energy / inference, battery life: the platform has no power data") == 1

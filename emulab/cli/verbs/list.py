@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
 
         print(json.dumps(rows, indent=1))
         return 0
-    print_rows(console(), args.what, rows)
+    print_rows(console(), args.what, rows, optional=("source", "board", "sha256", "SoC"))
     return 0
 
 
