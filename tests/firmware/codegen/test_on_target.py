@@ -54,6 +54,7 @@ def layer(
     channels: tuple[int, int],
     relu: bool,
     same: bool = True,
+    per_tensor: bool = False,
 ) -> bytes:
     """One convolution with random weights; accumulators reach both ends of the output range."""
     rng = np.random.default_rng(seed)
@@ -62,7 +63,7 @@ def layer(
     ow = padding(same, size[1], kernel[1], stride, 1)[1]
     x = T((1, *size, in_c), scale=0.05, zero=int(rng.integers(-128, 128)))
     shape = (out_c, *kernel, in_c) if kind == "CONV_2D" else (1, *kernel, out_c)
-    w_scales = (0.01 * 2.0 ** rng.uniform(-3, 1, out_c)).astype(np.float32)
+    w_scales = (0.01 * 2.0 ** rng.uniform(-3, 1, 1 if per_tensor else out_c)).astype(np.float32)
     w = T(
         shape, scale=w_scales, axis=0 if kind == "CONV_2D" else 3, data=rng.integers(-127, 128, shape).astype(np.int8)
     )
@@ -105,6 +106,13 @@ def test_convolutions(tmp_path: Path, size, kernel, stride, channels, relu: bool
 def test_depthwise(tmp_path: Path, size: tuple[int, int], stride: int) -> None:
     model = layer(6, "DEPTHWISE_CONV_2D", size, (3, 3), stride, (8, 8), True)
     compare(model, tmp_path, KernelTarget.ARM_DSP, 4)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda t: t.value)
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_one_scale_for_all_channels(tmp_path: Path, kind: str, target: KernelTarget) -> None:
+    """Weights as converters before 2019, or told so, quantise them."""
+    compare(layer(9, kind, (6, 5), (3, 3), 1, (8, 8), False, per_tensor=True), tmp_path, target, 4)
 
 
 @pytest.mark.parametrize("relu", [True, False])
