@@ -14,6 +14,7 @@ from emulab.model.application import Application
 from emulab.model.base import FileName, Schema, validate
 from emulab.model.dutycycle import DutyCycle
 from emulab.model.files import parse_value, read_yaml
+from emulab.model.metrics import unknown_metric
 from emulab.model.platform import deep_merge, search_path
 from emulab.model.streaming import Stream
 
@@ -141,9 +142,14 @@ class Robustness(Schema):
     @property
     def sweep(self) -> dict[str, list[float]]:
         """Levels by kind, of the kinds that have any."""
-        apart = {"seed", "limit", "hum_hz", "sample_hz", "background"}
-        kinds = {name: getattr(self, name) for name in type(self).model_fields if name not in apart}
+        kinds = {name: getattr(self, name) for name in NOISE_KINDS}
         return {kind: [float(level) for level in levels] for kind, levels in kinds.items() if levels}
+
+
+NOISE_KINDS = tuple(
+    name for name in Robustness.model_fields if name not in ("seed", "limit", "hum_hz", "sample_hz", "background")
+)
+"""Kinds of disturbance, as they are named in ``robustness`` and in ``metric@kind=level``."""
 
 
 class Window(Schema):
@@ -355,4 +361,8 @@ def load_scenario(reference: str | Path, overrides: Iterable[str] = ()) -> Loade
             raise InputError.at(
                 file, f"workload.variants.{name}", "expected letters, digits, dots and dashes as a name"
             )
+    for place, expectation in enumerate(scenario.expectations):
+        wrong = unknown_metric(expectation.metric, NOISE_KINDS)
+        if wrong:
+            raise InputError.at(file, f"expectations.{place}.metric", wrong)
     return LoadedScenario(scenario, file.resolve(), data)

@@ -118,3 +118,30 @@ def test_override_sets_what_it_says(values: dict[str, object]) -> None:
     for key, value in values.items():
         data = apply_overrides(data, [f"{key}={yaml.safe_dump(value).removesuffix(chr(10)).removesuffix('...')}"])
     assert data == values
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("latency", "unknown metric 'latency'; did you mean 'latency_s'?"),
+        ("acuracy_top1", "did you mean 'accuracy_top1'?"),
+        ("energy_j", "did you mean 'energy_per_inference_j'?"),
+        ("xyzzy", "known: latency_s, "),
+        ("latency_s@snr_db=10", "unknown metric 'latency_s' under noise; "),
+        ("accuracy_top1@snr=10", "unknown disturbance 'snr'; did you mean 'snr_db'?"),
+        ("accuracy_top1@snr_db", "expected accuracy_top1@snr_db=LEVEL with a number"),
+    ],
+)
+def test_a_misspelt_metric_is_told_at_load(metric: str, said: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load_scenario("har-wearable", [f'expectations=[{{metric: "{metric}", max: 1}}]'])
+    text = str(raised.value)
+    assert "scenario.yaml" in text and "expectations.0.metric" in text and said in text and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "metric", ["latency_s", "auc@gain=0.8", "accuracy_top1_golden@offset=-0.1", "acme:temperature_c"]
+)
+def test_metrics_that_may_be_asked_for(metric: str) -> None:
+    loaded = load_scenario("har-wearable", [f'expectations=[{{metric: "{metric}", max: 1}}]'])
+    assert loaded.scenario.expectations[0].metric == metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-WHAT = ("platforms", "backends", "scenarios", "ops", "published", "parts", "timing", "assets", "bench")
+WHAT = ("platforms", "backends", "scenarios", "ops", "published", "parts", "timing", "assets", "bench", "metrics")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +129,12 @@ def _assets() -> list[dict[str, str]]:
     ]
 
 
+def _metrics() -> list[dict[str, str]]:
+    from emulab.model.metrics import METRICS
+
+    return [{"metric": name, "what": what} for name, what in METRICS.items()]
+
+
 def _bench() -> list[dict[str, str]]:
     """Consoles, power monitors and flash loaders; what each is stands first in its module's docstring."""
     import re
@@ -165,4 +171,5 @@ ROWS: dict[str, Callable[[], list[dict[str, str]]]] = {
     "timing": _timing,
     "assets": _assets,
     "bench": _bench,
+    "metrics": _metrics,
 }
