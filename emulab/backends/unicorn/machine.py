@@ -105,6 +105,8 @@ class Machine:
         self.console = Console(self, platform.board.console.peripheral)
         self.peripherals: dict[str, Peripheral] = {}
         self._bases: list[int] = []
+        self._found: tuple[int, int, Peripheral] | None = None
+        """The device accessed last."""
         self._by_base: list[tuple[int, int, Peripheral]] = []
         for name, spec in platform.soc.peripherals.items():
             self.peripherals[name] = peripheral_class(spec.type)(self, name, spec)
@@ -134,13 +136,16 @@ class Machine:
         at = bisect.bisect(self._bases, base)
         self._bases.insert(at, base)
         self._by_base.insert(at, (base, base + size, peripheral))
+        self._found = None
 
     def device_at(self, address: int) -> tuple[Peripheral, int] | None:
-        at = bisect.bisect(self._bases, address) - 1
-        if at < 0:
-            return None
-        base, end, peripheral = self._by_base[at]
-        return (peripheral, address - base) if address < end else None
+        found = self._found
+        if found is None or not found[0] <= address < found[1]:
+            at = bisect.bisect(self._bases, address) - 1
+            if at < 0 or address >= self._by_base[at][1]:
+                return None
+            found = self._found = self._by_base[at]
+        return found[2], address - found[0]
 
     def _read(self, address: int, size: int) -> int:
         try:

@@ -15,6 +15,7 @@ from emulab.probe import core as probe_core
 
 if TYPE_CHECKING:
     from emulab.backends.unicorn.machine import Machine
+    from emulab.backends.unicorn.peripherals.base import Peripheral
 
 SOFTWARE, TIMER, EXTERNAL = 3, 7, 11
 _MIE, _MPIE, _MPP = 1 << 3, 1 << 7, 3 << 11
@@ -48,6 +49,11 @@ class RiscV:
         self._pc = 0
         self._exits: list[int] = []
         self._lines: dict[int, set[str]] = {}
+        self._plic: list[Peripheral] | None = None
+        c = self.const
+        self._masks = (c.UC_RISCV_REG_MIE, c.UC_RISCV_REG_MSTATUS)
+        self._at_trap = (c.UC_RISCV_REG_MSTATUS, c.UC_RISCV_REG_MTVEC)
+        self._trapped = (c.UC_RISCV_REG_MSTATUS, c.UC_RISCV_REG_MEPC, c.UC_RISCV_REG_MCAUSE, c.UC_RISCV_REG_MTVAL)
         self.cycle_offset = 0
         self.instret_offset = 0
         self.engine.uc.ctl_exits_enabled(True)
@@ -88,14 +94,17 @@ class RiscV:
 
     def set_line(self, number: int, level: bool, driver: str) -> None:
         """External interrupt *number* of the PLIC."""
-        plic = next((p for p in self.machine.peripherals.values() if p.spec.type == "plic"), None)
-        if plic is not None:
+        if self._plic is None:
+            self._plic = [p for p in self.machine.peripherals.values() if p.spec.type == "plic"][:1]
+        for plic in self._plic:
             plic.set_source(number, level)  # type: ignore[attr-defined]
 
     def pend(self, cause: int, on: bool) -> None:
         """Set or clear a bit of mip: SOFTWARE, TIMER or EXTERNAL."""
         before = self.pending
         self.pending = before | 1 << cause if on else before & ~(1 << cause)
+        if self.pending == before:
+            return
         self.engine.set(self.const.UC_RISCV_REG_MIP, self.pending)
         if on and not before >> cause & 1:
             self.machine.face.request = 1
@@ -110,30 +119,27 @@ class RiscV:
 
     def deaf(self) -> bool:
         """mstatus.MIE clear, or nothing enabled in mie."""
-        engine, const = self.engine, self.const
-        return not engine.get(const.UC_RISCV_REG_MSTATUS) & _MIE or not engine.get(const.UC_RISCV_REG_MIE)
+        enabled, status = self.engine.get_all(self._masks)
+        return not status & _MIE or not enabled
 
     def take_interrupts(self) -> None:
         face = self.machine.face
         face.interrupt = int(bool(self.pending))
         if not self.pending or self.sleeping:
             return
-        ready = self._enabled()
-        if not ready or not self.engine.get(self.const.UC_RISCV_REG_MSTATUS) & _MIE:
+        enabled, status = self.engine.get_all(self._masks)
+        ready = self.pending & enabled
+        if not ready or not status & _MIE:
             return
         cause = next(c for c in (EXTERNAL, SOFTWARE, TIMER) if ready >> c & 1)
         self._trap(0x80000000 | cause, self._pc, 0)
         self.machine.interrupts += 1
 
     def _trap(self, cause: int, pc: int, value: int) -> None:
-        engine, const = self.engine, self.const
-        status = engine.get(const.UC_RISCV_REG_MSTATUS)
+        engine = self.engine
+        status, vector = engine.get_all(self._at_trap)
         status = (status & ~(_MIE | _MPIE)) | (_MPIE if status & _MIE else 0) | _MPP
-        engine.set(const.UC_RISCV_REG_MSTATUS, status)
-        engine.set(const.UC_RISCV_REG_MEPC, pc)
-        engine.set(const.UC_RISCV_REG_MCAUSE, cause)
-        engine.set(const.UC_RISCV_REG_MTVAL, value)
-        vector = engine.get(const.UC_RISCV_REG_MTVEC)
+        engine.set_all(self._trapped, (status, pc, cause, value))
         base = vector & ~3
         if not base:
             raise self.machine.fault(f"a trap (mcause {cause:#x}) is taken, but mtvec was never set")

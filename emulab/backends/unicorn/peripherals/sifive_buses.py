@@ -42,6 +42,8 @@ class SifiveSpi(RegisterFile):
         self._tx: deque[int] = deque()
         self._rx: deque[int] = deque()
         self._busy = False
+        self._asks = False
+        self._frame = (-1, -1, -1.0, 0.0)  # format, divider, clock, and the time of a frame with these
         self._held: SpiDevice | None = None
 
     def start(self) -> None:
@@ -52,8 +54,11 @@ class SifiveSpi(RegisterFile):
 
     def frame_time_s(self) -> float:
         """Time of one frame: its bits at the bus clock / 2 (SCKDIV + 1)."""
-        bits = self.value["FMT"] >> 16 & 0xF
-        return bits * 2 * (self.value["SCKDIV"] + 1) / self.clock_hz
+        key, clock_hz = (self.value["FMT"], self.value["SCKDIV"]), self.clock_hz
+        if self._frame[:3] != (*key, clock_hz):
+            bits = key[0] >> 16 & 0xF
+            self._frame = (*key, clock_hz, bits * 2 * (key[1] + 1) / clock_hz)
+        return self._frame[3]
 
     def _begin(self) -> None:
         if self._busy or not self._tx:
@@ -117,7 +122,11 @@ class SifiveSpi(RegisterFile):
     write_TXMARK = write_RXMARK = write_IE
 
     def _update(self) -> None:
-        self.irq(bool(self.read_IP(0) & self.value["IE"]))
+        enabled = self.value["IE"]
+        asks = bool(enabled) and self.read_IP(0) & enabled != 0
+        if asks != self._asks:  # this is asked for every frame and every access
+            self._asks = asks
+            self.irq(asks)
 
 
 ENABLE, INTERRUPTS = 0x80, 0x40
