@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nodes import n, platform
 
 from emulab.compare.fidelity_ble import (
     LIMIT,
     RADIOS,
     Beacon,
+    Radio,
     main,
     markdown,
+    meters,
     predict,
     radio,
     read_beacons,
@@ -26,8 +31,9 @@ from emulab.compare.fidelity_ble import (
     stack_s,
     use_j,
 )
+from emulab.energy.component import Component
 from emulab.energy.duty import simulate_duty_cycle
-from emulab.energy.parts import load_part
+from emulab.energy.parts import load_component, load_part
 from emulab.errors import InputError
 from emulab.model.dutycycle import DutyCycle
 
@@ -47,6 +53,12 @@ def beacon(board: str, capture: str, event_j: float, supply_v: float = 3.0) -> B
         ("cc2340r5-radio", "advertise_stack", {}),
         ("efr32bg22-radio", "advertise_stack", {}),
         ("efr32mg24-radio", "advertise_stack_ldo", {"ble": "standby_ldo"}),
+        ("efr32bg22-radio", "advertise_stack_ldo", {"ble": "standby_ldo"}),
+        ("efr32bg27-radio", "advertise_ldo", {"ble": "standby_ldo"}),
+        ("in100-radio", "advertise", {}),
+        ("em9305-radio", "advertise_stack", {}),
+        ("maxim-max32655-radio", "advertise_stack", {}),
+        ("nrf54l15-radio", "advertise", {"ble": "sleep_32kb"}),
     ],
 )
 def test_an_event_is_what_the_duty_cycle_charges(part: str, use: str, states: dict[str, str]) -> None:
@@ -88,9 +100,77 @@ def test_a_stack_is_learnt_on_other_boards_only() -> None:
     assert predict(rows[:1]) == []  # no other board: no prediction
 
 
+def test_boards_with_currents_of_other_chips_teach_no_stack() -> None:
+    rows = [beacon("ti-23-lp", "simplelink-a", 30e-6), beacon("emm-9305-dvk", "embleu-a", 90e-6)]
+    assert stack_of_others(rows, "ti-23-lp") == (0.0, ())
+    assert stack_of_others(rows, "adi-m17-ek")[1] == ("ti-23-lp",)
+
+
+# Lead and turnarounds (0.5 ms, three of 0.14 ms; 0.7 ms where the vendor's code says so), 128 us and 8 us a byte on air,
+# the stack's time: currents in mA by the data sheet, written out here once more.
+EVENTS = [
+    ("in100-radio", "advertise", 0, lambda b: 3.41e-3 * 920e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("em9305-radio", "advertise", 0, lambda b: 3.41e-3 * 920e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("em9305-radio", "advertise_stack", 0, lambda b: 3.41e-3 * 2120e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("efr32bg27-radio", "advertise", 1, lambda b: 2.36e-3 * 920e-6 + 4.1e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("efr32bg27-radio", "advertise_ldo", 0, lambda b: 3.32e-3 * 920e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("efr32bg27-radio", "advertise_stack_ldo", 0, lambda b: 3.32e-3 * 2120e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("efr32bg22-radio", "advertise_ldo", 0, lambda b: 3.32e-3 * 920e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("maxim-max32655-radio", "advertise", 1, lambda b: 2.38e-3 * 1120e-6 + 4.75e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("maxim-max32655-radio", "advertise_stack", 1, lambda b: 2.38e-3 * 2320e-6 + 4.75e-3 * 3 * (128e-6 + 8e-6 * b)),
+]
+
+
+@pytest.mark.parametrize(("part", "use", "dcdc", "charge_c"), EVENTS, ids=[f"{e[0]}.{e[1]}" for e in EVENTS])
+@given(data_bytes=st.integers(0, 31), supply_v=st.floats(1.1, 3.6))
+@settings(max_examples=25, deadline=None)
+def test_charge_of_an_event_by_hand(
+    part: str, use: str, dcdc: int, charge_c: Callable[[int], float], data_bytes: int, supply_v: float
+) -> None:
+    """A linear supply keeps the charge of an event, a DC/DC its energy (the one at 3 V)."""
+    component = Component(part, load_component(part), supply_v=supply_v)
+    expected_j = charge_c(data_bytes) * (3.0 if dcdc else supply_v)
+    assert use_j(component, use, data_bytes) == pytest.approx(expected_j, rel=1e-9)
+
+
+@pytest.mark.parametrize("known", RADIOS.values(), ids=RADIOS)
+def test_every_figure_of_a_part_has_a_source(known: Radio) -> None:
+    """Each state a board's rows use exists at any supply, and each current says where it is from."""
+    component = load_component(known.part)
+    for supply_v in (1.5, 3.3):
+        suffix = known.suffix(supply_v)
+        assert {f"{component.initial}{suffix}", *known.sleeps.values()} <= set(component.states)
+        assert f"advertise{suffix}" in component.uses
+        assert not known.stacks or f"advertise_stack{suffix}" in component.uses
+    for name, state in component.states.items():
+        assert state.current_a is not None and state.current_a.source, name
+
+
+def test_the_dcdc_of_an_efr32_is_bypassed_at_a_low_supply() -> None:
+    """Lower current times supply than with the DC/DC, which loses some of it, and the current no longer falls with V."""
+    low, high = beacon("sil-g22e-ehk", "rail-a", 20e-6, 1.8), beacon("sil-g22e-ehk", "rail-a", 20e-6, 3.0)
+    rows = [low, high, beacon("ti-23-lp", "simplelink-a", 30e-6)]
+    found = predict(rows)
+    assert found[0].sleep_a == pytest.approx(1.4e-6 * 4.2 / 2.9, rel=5e-3)
+    assert found[1].sleep_a == pytest.approx(1.4e-6)
+    assert found[0].event_j < found[1].event_j
+
+
+def test_meters_are_paired_by_image_and_supply() -> None:
+    rows = [
+        Beacon("nrf-54-dk", "zephyr-1V8-J", 1.8, 4e-6, 1e-5, 1e-5),
+        Beacon("nrf-54-dk", "zephyr-1V8-P", 1.8, 2e-6, 1e-5, 1e-5),
+        Beacon("in-100-dk", "nanobeacon-3V3-J", 3.3, 1e-6, 1e-5, 1e-5),
+        Beacon("in-100-dk", "nanobeacon-3V3-P", 1.8, 9e-6, 1e-5, 1e-5),  # another supply: no pair
+        Beacon("sil-g24-ek", "rail-3V0", 3.0, 1e-6, 1e-5, 1e-5),  # no meter in its name
+    ]
+    assert meters(rows) == (0.5, 1)
+    assert meters(rows, "nrf-54-dk") == (1.0, 0)
+
+
 def test_rows_without_figures_stay_visible() -> None:
     text = markdown([beacon("unknown-kit", "x", 30e-6), beacon("nrf-54-dk", "emscript-a", 16e-6)])
-    assert "| unknown-kit | x | 1.0 |  | 30.0 |  | 33.0 |  |  | no data sheet figures found |" in text
+    assert "| unknown-kit | x | 1.0 |  |  | 30.0 |  |  | 33.0 |  |  | no data sheet figures found |  |" in text
     assert "1 rows are not predicted" in text
 
 
@@ -106,42 +186,51 @@ def test_not_such_a_table(tmp_path: Path, text: str, capsys: pytest.CaptureFixtu
 
 @published
 def test_beacons_from_data_sheets_and_other_boards() -> None:
-    """Energy per second: bare metal and stacks within 15 %, but for a named few."""
+    """Every row is predicted; within 15 %: bare metal, stacks of chips with figures of their own, a named few not."""
     rows = read_beacons(FILE)
     found = predict(rows)
-    print("\n" + markdown(rows))
+    assert len(found) == len(rows) == 39
     bare = [abs(one.error) for one in found if one.row.capture.startswith("emscript")]
     assert len(bare) == 9
     assert max(bare) <= LIMIT
-    stacks = [abs(one.error) for one in found if one.row.stack]
+    own = [one for one in found if not RADIOS[one.row.board].derived]
+    stacks = [abs(one.error) for one in own if one.row.stack]
     assert len(stacks) == 10
-    assert sum(error <= LIMIT for error in stacks) >= 9
-    assert max(stacks) <= 0.16
-    assert sum(abs(one.error) <= LIMIT for one in found) >= 23
+    assert max(stacks) <= LIMIT
+    assert len(own) == 28
+    assert sum(abs(one.error) <= LIMIT for one in own) == 25
+    assert sum(abs(one.error) <= LIMIT for one in found) == 30
+    assert sum(abs(one.event_error) <= LIMIT for one in found) == 31
+    missed = {one.row.board for one in found if abs(one.error) > LIMIT}
+    assert missed == {"nrf-54-dk", "sil-g27-dk", "emm-9305-dvk", "adi-m17-ek"}
 
 
 @published
-@pytest.mark.parametrize("board", ["ti-23-lp", "sil-g22e-ehk", "sil-g24-ek"])
+def test_the_page_is_the_one_this_data_gives() -> None:
+    page = Path(__file__).parents[2] / "docs" / "fidelity-ble.md"
+    assert page.read_text(encoding="utf-8") == markdown(read_beacons(FILE))
+
+
+@published
+@pytest.mark.parametrize("board", [name for name, known in RADIOS.items() if known.stacks])
 def test_parts_hold_what_other_boards_say(board: str) -> None:
     """The stack's time in a part file is the one this data gives for its board with the board left out."""
     known = RADIOS[board]
     component = load_part(known.part).component
     assert component is not None
     time_s, others = stack_of_others(read_beacons(FILE), board)
-    assert len(others) == 2
-    shipped = component.uses[f"advertise_stack{known.suffix}"].lead[1].time_s
-    assert shipped is not None
-    assert shipped.value == pytest.approx(time_s, abs=6e-6)
+    assert len(others) == (3 if known.derived else 2)
+    for name, use in component.uses.items():
+        if name.startswith("advertise_stack"):
+            shipped = use.lead[1].time_s
+            assert shipped is not None
+            assert shipped.value == pytest.approx(time_s, abs=6e-6)
 
 
 @published
 def test_sleep_of_the_data_sheet() -> None:
     """Median of a board's captures against its data sheet; single captures differ among themselves by a factor."""
-    print()
-    rows = read_beacons(FILE)
-    for board in RADIOS:
-        own = [row for row in rows if row.board == board]
-        ratios = [one.sleep_a / one.row.sleep_a for one in predict(rows) if one.row.board == board]
-        middle = statistics.median(ratios)
-        print(f"{board:14s} {len(own)} captures, data sheet against measured: median {middle - 1:+.0%}")
-        assert abs(middle - 1) <= 0.18
+    found = predict(read_beacons(FILE))
+    for board, known in RADIOS.items():
+        ratios = [one.sleep_a / one.row.sleep_a for one in found if one.row.board == board]
+        assert abs(statistics.median(ratios) - 1) <= (0.35 if known.derived else 0.19), board
