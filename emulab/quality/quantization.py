@@ -118,6 +118,8 @@ def _float_graph(model: Path) -> Subgraph:
     if len(main.inputs) != 1 or len(main.outputs) != 1:
         found = f"{len(main.inputs)} inputs and {len(main.outputs)} outputs"
         raise InputError.at(model, "", f"only models with one input and one output can be quantised, found {found}")
+    if any(tensor.dtype is DType.FLOAT16 for tensor in main.tensors):
+        raise InputError.at(model, "", "its weights are float16: quantise the float32 model it was made from")
     if len(graph.subgraphs) != 1 or any(tensor.is_variable for tensor in main.tensors):
         raise InputError.at(model, "", "streaming models with state cannot be quantised after training")
     for index in (*main.inputs, *main.outputs):

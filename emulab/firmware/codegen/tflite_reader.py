@@ -25,6 +25,14 @@ MAX_SUBGRAPHS = 64
 MAX_RANK = 8
 MAX_TENSOR_BYTES = 64 << 20
 LOOPS = ("WHILE", "IF")
+CONVERTERS = {
+    ".onnx": "an ONNX model: convert it first, for instance by onnx2tf",
+    ".keras": "a Keras model: convert it first by tf.lite.TFLiteConverter, or by `emulab quantize`",
+    ".h5": "a Keras model: convert it first by tf.lite.TFLiteConverter",
+    ".pt": "a PyTorch model: convert it first, for instance by ai-edge-torch",
+    ".pth": "a PyTorch model: convert it first, for instance by ai-edge-torch",
+}
+"""What files of other frameworks are told, by suffix."""
 
 _DTYPES = {
     "FLOAT32": DType.FLOAT32,
@@ -50,14 +58,16 @@ def read_model(path: Path) -> Graph:
 def parse_model(data: bytes, *, name: str = "model", origin: str = "model") -> Graph:
     """Parse flatbuffer bytes; `origin` names them in messages."""
     if len(data) < 16 or data[4:8] != b"TFL3":
-        raise InputError(f"{origin}: not a TensorFlow Lite model (no TFL3 identifier)")
+        what = CONVERTERS.get(Path(origin).suffix.lower(), "no TFL3 identifier")
+        raise InputError(f"{origin}: not a TensorFlow Lite model ({what})" if data else f"{origin}: the file is empty")
     try:
         return _Reader(data, name, origin).graph()
     except InputError as error:
         text = str(error)
         raise (error if text.startswith(origin) else InputError(f"{origin}: {text}")) from None
     except _GARBAGE as error:
-        raise InputError(f"{origin}: malformed or truncated model ({type(error).__name__}: {error})") from None
+        kind = "" if isinstance(error, struct.error) else f"{type(error).__name__}: "
+        raise InputError(f"{origin}: malformed or truncated model ({kind}{error})") from None
 
 
 @lru_cache(maxsize=1)

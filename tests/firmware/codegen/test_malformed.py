@@ -118,7 +118,7 @@ def test_wrong_order_and_wrong_indices(tmp_path: Path) -> None:
 
 
 def test_not_a_model(tmp_path: Path) -> None:
-    fails(b"", tmp_path, "not a TensorFlow Lite model")
+    fails(b"", tmp_path, "the file is empty")
     fails(b"MZ" + bytes(100), tmp_path, "not a TensorFlow Lite model")
     fails(bytes(4) + b"TFL3" + bytes(100), tmp_path)
     with pytest.raises(InputError, match="no such file"):
@@ -195,3 +195,17 @@ def test_half_precision_is_for_constants_alone(tmp_path: Path) -> None:
     path.write_bytes(build_model(tensors, [O("DEQUANTIZE", [0], [1])], [0], [1]))
     with pytest.raises(InputError, match="is FLOAT16, expected"):
         generate(path, tmp_path / "out", target=KernelTarget.PORTABLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("net.onnx", "onnx2tf"), ("net.keras", "TFLiteConverter"), ("net.pt", "PyTorch"), ("net.tflite", "no TFL3")],
+)
+def test_models_of_other_frameworks_are_told_what_to_do(tmp_path: Path, name: str, words: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"PK\x03\x04" * 20)
+    with pytest.raises(InputError, match=words):
+        read_model(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="is empty"):
+        read_model(path)
