@@ -1,7 +1,7 @@
 """Host client of the MLPerf Tiny DUT protocol, the same for every backend.
 
-It talks through a :class:`~emulab.backends.base.Console`; every wait has a limit in wall time; what was said is
-kept line by line for the record. Source: mlcommons/tiny, benchmark/api and benchmark/runner.
+It talks through a :class:`~emulab.backends.base.Console`; every wait has a :class:`~emulab.dut.limit.Limit`; what was
+said is kept line by line for the record. Source: mlcommons/tiny, benchmark/api and benchmark/runner.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from emulab.dut import messages
+from emulab.dut.limit import Limit
 from emulab.errors import DutTimeout, InputError, ToolError
 from emulab.lab.lines import LineSplitter, LogLine
 
@@ -68,8 +69,9 @@ class InferResult:
 class DutClient:
     """Speaks to one DUT.
 
-    ``limit_s`` bounds, in wall time, how long one command may take. Raises DutTimeout (silence), DutError
-    (``e-[...]`` or an answer out of protocol) and DutReset (boot banner in the middle of a command).
+    ``limit_s`` bounds how long one command may take; :class:`~emulab.dut.limit.Limit` says on which clock.
+    Raises DutTimeout (silence), DutError (``e-[...]`` or an answer out of protocol) and DutReset (boot banner in the
+    middle of a command).
     """
 
     def __init__(
@@ -281,24 +283,23 @@ class DutClient:
         if any(messages.is_boot_banner(line) for line in pending):
             raise DutReset(f"DUT: the board was reset between two commands; it printed {quote(pending)}")
 
-    def _read_line(self, deadline: float) -> tuple[float, str] | None:
-        """Next line with the session clock of its arrival; None when *deadline* (monotonic) passed in silence.
+    def _read_line(self, limit: Limit) -> tuple[float, str] | None:
+        """Next line with the session clock of its arrival; None when *limit* passed in silence.
 
-        One read is always tried, so that a host that was stopped past the deadline still sees what came meanwhile; a board
+        One read is always tried, so that a host that was stopped past the limit still sees what came meanwhile; a board
         that goes on and on without ending a line is left after GRACE_S more.
         """
         late: float | None = None
         while not self._pending:
-            left = deadline - time.monotonic()
-            data = self.console.read(min(max(left, 0.001), POLL_S))
+            data = self.console.read(limit.wait_s(POLL_S))
             when = self.clock.now_s()
             for text in self._splitter.feed(data):
                 self._keep("<", text, when)
                 self._pending.append((when, text))
                 if text.startswith(messages.BOOT_MODE):
                     self.mode = "energy" if "energy" in text else "performance"
-            now = time.monotonic()
-            if now >= deadline:
+            if limit.passed():
+                now = time.monotonic()
                 late = now if late is None else late
                 if not self._pending and (not data or now - late > GRACE_S):
                     return None
@@ -308,16 +309,16 @@ class DutClient:
         return [line for _, line in self._until_ready_timed(what, limit_s, booting)]
 
     def _until_ready_timed(self, what: str, limit_s: float, booting: bool = False) -> list[tuple[float, str]]:
-        deadline = time.monotonic() + limit_s
+        limit = Limit(self.clock, limit_s)
         late: float | None = None
         lines: list[tuple[float, str]] = []
         while True:
-            entry = self._read_line(deadline)
+            entry = self._read_line(limit)
             now = time.monotonic()
-            if now > deadline:
-                late = now if late is None else late
+            if late is None and limit.passed():
+                late = now
             if entry is None or (late is not None and now - late > GRACE_S):
-                raise self._timeout(short(what), limit_s)
+                raise self._timeout(short(what), limit_s, limit.note())
             if entry[1] == messages.READY:
                 return lines
             if not booting and messages.is_boot_banner(entry[1]):
@@ -327,7 +328,7 @@ class DutClient:
                 )
             lines.append(entry)
 
-    def _timeout(self, what: str, limit_s: float) -> DutTimeout:
+    def _timeout(self, what: str, limit_s: float, note: str = "") -> DutTimeout:
         last = [line.text for line in self.log if line.direction == "<"][-4:]
         partial = self._splitter.partial
         if partial:
@@ -336,7 +337,7 @@ class DutClient:
         hint = ""
         if self._splitter.looks_like_wrong_baud:
             hint = "; most of it is not text: is the baud rate right?"
-        return DutTimeout(f"DUT: no m-ready within {limit_s:g} s of {what!r}; {said}{hint}")
+        return DutTimeout(f"DUT: no m-ready within {limit_s:g} s of {what!r}; {said}{hint}{note}")
 
 
 def short(text: str, limit: int = 40) -> str:

@@ -192,7 +192,13 @@ class Measure(Schema):
     )
     windows: list[Window] = []
     profile: bool = True
-    timeout_s: float = Field(default=120.0, gt=0, description="wall-clock limit for one DUT command")
+    timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="limit for one DUT command: on a board of the host's clock; in emulation of both clocks, the board's "
+        "and the host's, so that a slow host is no error (given up when the board's clock stands still for as long, "
+        "and after 20 times the limit)",
+    )
 
 
 class Expectation(Schema):
