@@ -138,6 +138,20 @@ def test_dense_by_width_of_its_bias(tmp_path: Path, bias: str | None) -> None:
     check(tmp_path, tensors, op, [0])
 
 
+@pytest.mark.parametrize("size", [1, 1 << 33])
+@pytest.mark.parametrize("scales", [0.01, [0.01, 0.02, 0.005]])
+def test_constants_by_what_they_need(tmp_path: Path, scales, size: int) -> None:
+    """Biases beyond 32 bits keep 64; one scale is kept once."""
+    x, y = T((1, 9), "int16", scale=1e-4), T((1, 3), "int16", scale=4e-4 * min(size, 1 << 19))
+    w = T((3, 9), scale=scales, data=np.arange(-13, 14).reshape(3, 9).astype(np.int8))
+    bias = T((3,), "int64", scale=[1e-6] * 3, data=np.array([5, -7000, 900], np.int64) * size)
+    kind = O("FULLY_CONNECTED", [0, 2, 3], [1], "FullyConnectedOptions", {})
+    check(tmp_path, [x, y, w, bias], kind, [0])
+    text = (tmp_path / "portable" / "model_weights.h").read_text()
+    assert ("int64_t emulab_b0" in text) == (size > 1)
+    assert ("emulab_m0[1]" in text) == (scales == 0.01)
+
+
 def test_sums_beyond_32_bits(tmp_path: Path) -> None:
     x, y = T((1, 900), "int16", scale=1e-4), T((1, 2), "int16", scale=0.3)
     w = T((2, 900), scale=0.01, data=np.full((2, 900), 127, np.int8))

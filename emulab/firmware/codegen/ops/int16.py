@@ -70,12 +70,20 @@ def window_layer(
     act = activation_range(activation, y)
     window = ", ".join(f".{key} = {value}" for key, value in geometry.items())
     scales = [m.value if full else min(m.value + (1 << 15) >> 16, 0x7FFF) for m in multipliers]
+    shifts = [m.shift for m in multipliers]
+    per_channel = len(set(zip(scales, shifts, strict=True))) > 1
+    if not per_channel:
+        scales, shifts = scales[:1], shifts[:1]
+    short = bool(np.abs(values).max() < 1 << 31)
     fields: dict[str, object] = {
         "window": f"{{{window}}}",
         "weights": ctx.constant(f"w{op.index}", "int8_t", w.array(), w.name),
-        "bias": ctx.constant(f"b{op.index}", "int64_t", values),
+        "short_bias" if short else "bias": ctx.constant(
+            f"b{op.index}", "int32_t" if short else "int64_t", values.astype(np.int32) if short else values
+        ),
         "multiplier": ctx.constant(f"m{op.index}", "int32_t", np.array(scales, np.int32)),
-        "shift": ctx.constant(f"h{op.index}", "int32_t", np.array([m.shift for m in multipliers], np.int32)),
+        "shift": ctx.constant(f"h{op.index}", "int32_t", np.array(shifts, np.int32)),
+        "per_channel": int(per_channel),
         "weight_zero": -zero,
         "act_min": act[0],
         "act_max": act[1],

@@ -6,9 +6,10 @@
 
 static int16_t window_finish(const emulab_conv_s16_params *p, int64_t sum, int32_t channel)
 {
-    const int32_t multiplier = p->multiplier[channel], shift = p->shift[channel];
+    const int32_t at = p->per_channel ? channel : 0;
+    const int32_t multiplier = p->multiplier[at], shift = p->shift[at];
     int32_t x;
-    sum += p->bias[channel];
+    sum += p->bias ? p->bias[channel] : p->short_bias[channel];
     if (p->full) {
         x = emulab_scale((int32_t)sum, multiplier, shift);
     } else {

@@ -11,8 +11,10 @@
 typedef struct {
     emulab_window window;
     const int8_t *weights;
-    const int64_t *bias;
+    const int64_t *bias;       /* or, where 32 bits hold them all, */
+    const int32_t *short_bias;
     const int32_t *multiplier, *shift;
+    int32_t per_channel; /* 0: one multiplier and shift for all */
     int32_t weight_zero; /* minus zero point of the weights, 0 as a rule */
     int32_t act_min, act_max;
     int32_t full;
