@@ -59,7 +59,10 @@ RADIOS = {
     "ti-23-lp": Radio("cc2340r5-radio", stacks=("simplelink",)),
     # the published zephyr2 image powers one block of RAM only (MEMCONF CONTROL 0x80) and lets the RRAM go off
     "nrf-54-dk": Radio("nrf54l15-radio", sleeps={"zephyr2": "sleep_32kb"}),
-    "sil-g22e-ehk": Radio("efr32bg22-radio", dcdc_from_v=DCDC_FROM_V, stacks=("rail",)),
+    # the published project keeps the debug connection in EM2 (SL_POWER_MANAGER_INIT_EMU_EM2_DEBUG_ENABLE 1)
+    "sil-g22e-ehk": Radio(
+        "efr32bg22-radio", dcdc_from_v=DCDC_FROM_V, stacks=("rail",), sleeps={"rail": "standby_debug"}
+    ),
     # notes of both captures doubt that the DC/DC is on, and both traces transmit with more than the data sheet's power
     "sil-g24-ek": Radio("efr32mg24-radio", ldo=True, stacks=("rail",)),
     "sil-g27-dk": Radio("efr32bg27-radio", ldo=True, stacks=("rail",), derived="all currents (EFR32BG22)"),
@@ -75,9 +78,10 @@ NOTES = (
     "last column says so. A prediction of that kind is printed with its error, whatever it is; its board teaches no",
     "stack. Told from a board's captures is only how it is supplied: that the DC/DC of the EFR32MG24 and EFR32BG27 is",
     "not used (notes; power while transmitting) and that the EM9305 is supplied linearly (same charge at three supplies).",
-    "Told from the published firmware is what RAM the nRF54L15 keeps: the zephyr2 image switches off all but 32 KB, the",
-    "zephyr image nothing; of emscript there is no image, and it is taken as after reset. Below 2.2 V the DC/DC of an",
-    "EFR32 is bypassed, as the vendor's example does. The capture rail-3V3-P ran at 1.8 V, as its own settings say.",
+    "Told from published firmware: the zephyr2 image of the nRF54L15 switches off all RAM but 32 KB, the zephyr image",
+    "none (of emscript there is no image: as after reset); the EFR32BG22's keeps the debug connection while asleep.",
+    "Below 2.2 V the DC/DC of an EFR32 is bypassed, as in the vendor's example; the EFR32BG22's currents are then by the",
+    "ratio of the EFR32MG24's data sheet. The capture rail-3V3-P ran at 1.8 V, as its own settings say.",
     "EFR32BG27: its transmit power fits the figures without DC/DC; what misses is the stack, far shorter in its trace.",
     "EM9305 and MAX32655: their stacks take other times than those of the boards learnt from, and nothing published says",
     "which. Sleep currents scatter by meter, supply and sample far more than a data sheet's typical figure can tell.",
@@ -155,10 +159,12 @@ def read_beacons(file: Path, without: Sequence[Mapping[str, str]] = ()) -> list[
                 if any(all(fnmatchcase(row.get(n, ""), p) for n, p in one.items()) for one in without):
                     continue
                 volts, sleep, event, second = (float(row[name]) for name in names)
+                if row.get("sleep_power_uW"):  # the finer of the two: the current has one decimal
+                    sleep = float(row["sleep_power_uW"]) / volts
                 found.append(Beacon(row["board"], row["capture"], volts, sleep * 1e-6, event * 1e-6, second * 1e-6))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError.at(file, "", f"cannot be read: {error}") from None
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
         columns = ", ".join(("board", "capture", *names))
         raise InputError.at(file, "", f"expected a CSV with the columns {columns}: {error}") from None
     if not found:
@@ -216,7 +222,7 @@ def predict(rows: Sequence[Beacon]) -> list[Predicted]:
             continue
         component, known = radio(row), RADIOS[row.board]
         suffix = known.suffix(row.supply_v)
-        sleep_a = component.current_a(known.sleeps.get(row.image, f"{component.schema.initial}{suffix}"))
+        sleep_a = component.current_a(known.sleeps.get(row.image, component.schema.initial) + suffix)
         event_j, time_s = use_j(component, f"advertise{suffix}", row.data_bytes), 0.0
         others: tuple[str, ...] = ()
         if row.stack:
@@ -274,7 +280,7 @@ def markdown(rows: Sequence[Beacon]) -> str:
     ]
     for row in rows:
         one = found.get((row.board, row.capture))
-        published = [f"{row.sleep_a * 1e6:.1f}", f"{row.event_j * 1e6:.1f}", f"{row.second_j * 1e6:.1f}"]
+        published = [f"{row.sleep_a * 1e6:.2f}", f"{row.event_j * 1e6:.1f}", f"{row.second_j * 1e6:.1f}"]
         if one is None:
             cells = [published[0], "", "", published[1], "", "", published[2], "", "", NO_FIGURES, ""]
         else:

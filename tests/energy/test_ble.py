@@ -139,7 +139,7 @@ def test_every_figure_of_a_part_has_a_source(known: Radio) -> None:
     component = load_component(known.part)
     for supply_v in (1.5, 3.3):
         suffix = known.suffix(supply_v)
-        assert {f"{component.initial}{suffix}", *known.sleeps.values()} <= set(component.states)
+        assert {f"{name}{suffix}" for name in (component.initial, *known.sleeps.values())} <= set(component.states)
         assert f"advertise{suffix}" in component.uses
         assert not known.stacks or f"advertise_stack{suffix}" in component.uses
     for name, state in component.states.items():
@@ -151,8 +151,8 @@ def test_the_dcdc_of_an_efr32_is_bypassed_at_a_low_supply() -> None:
     low, high = beacon("sil-g22e-ehk", "rail-a", 20e-6, 1.8), beacon("sil-g22e-ehk", "rail-a", 20e-6, 3.0)
     rows = [low, high, beacon("ti-23-lp", "simplelink-a", 30e-6)]
     found = predict(rows)
-    assert found[0].sleep_a == pytest.approx(1.4e-6 * 4.2 / 2.9, rel=5e-3)
-    assert found[1].sleep_a == pytest.approx(1.4e-6)
+    assert found[0].sleep_a == pytest.approx(1.9e-6 * 4.2 / 2.9, rel=5e-3)
+    assert found[1].sleep_a == pytest.approx(1.9e-6)
     assert found[0].event_j < found[1].event_j
 
 
@@ -170,8 +170,18 @@ def test_meters_are_paired_by_image_and_supply() -> None:
 
 def test_rows_without_figures_stay_visible() -> None:
     text = markdown([beacon("unknown-kit", "x", 30e-6), beacon("nrf-54-dk", "emscript-a", 16e-6)])
-    assert "| unknown-kit | x | 1.0 |  |  | 30.0 |  |  | 33.0 |  |  | no data sheet figures found |  |" in text
+    assert "| unknown-kit | x | 1.00 |  |  | 30.0 |  |  | 33.0 |  |  | no data sheet figures found |  |" in text
     assert "1 rows are not predicted" in text
+
+
+def test_sleep_is_the_finer_of_the_two_published_figures(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    head = "board,capture,supply_V,sleep_current_uA,sleep_power_uW,adv_event_energy_uJ,energy_per_1s_period_uJ\n"
+    file.write_text(head + "b,x,1.5,0.5,0.762,15.1,15.8\nb,y,1.5,0.5,,15.1,15.8\n")
+    assert [row.sleep_a for row in read_beacons(file)] == pytest.approx([0.508e-6, 0.5e-6])
+    file.write_text(head + "b,x,0,0.5,0.762,15.1,15.8\n")
+    with pytest.raises(InputError, match="expected a CSV"):
+        read_beacons(file)
 
 
 @pytest.mark.parametrize("text", ["", "board,capture\nti,x\n", "board,capture,supply_V\n"])
