@@ -242,16 +242,21 @@ class Dut:
         return self.client.command(command, limit_s)
 
     def expect(self, pattern: str, limit_s: float = 10.0) -> str:
-        """Read the raw console until *pattern* (a regular expression) matches; AssertionError after *limit_s*."""
-        import re
-        import time
+        """Read the raw console until *pattern* (a regular expression) matches; AssertionError after *limit_s*.
 
-        deadline, text = time.monotonic() + limit_s, ""
+        On an emulated board that is of the board's clock too (:class:`emulab.dut.limit.Limit`).
+        """
+        import re
+
+        from emulab.dut.limit import Limit
+
+        limit, text = Limit(self.session.clock, limit_s), ""
         while not re.search(pattern, text):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise AssertionError(f"{pattern!r} did not come within {limit_s} s; came: {text[-200:]!r}")
-            text += self.session.console.read(min(left, 0.25)).decode("ascii", "replace")
+            if limit.passed():
+                raise AssertionError(
+                    f"{pattern!r} did not come within {limit_s} s; came: {text[-200:]!r}{limit.note()}"
+                )
+            text += self.session.console.read(limit.wait_s(0.25)).decode("ascii", "replace")
         return text
 
     def windows(self) -> list[WindowProfile]:
