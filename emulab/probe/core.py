@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from emulab.probe.recipes import Recipe
     from emulab.timing.base import BlockCost, Divider
 
-ABI = 5
-RUNNING, DEADLINE, UNKNOWN_BLOCK, EDGE, REQUEST, UNMASKED, EXCEPTION = range(7)
+ABI = 6
+RUNNING, DEADLINE, UNKNOWN_BLOCK, EDGE, REQUEST, UNMASKED, EXCEPTION, GUARDED = range(8)
 BLOCK_EDGE, BLOCK_UNMASKS, BLOCK_SLEEPS, BLOCK_STORES = 1, 2, 4, 8
 NO_BLOCK = 0xFFFFFFFF
 FOREVER = 0xFFFFFFFFFFFFFFFF
@@ -41,6 +42,10 @@ class DividerLaw(ctypes.Structure):
     _fields_ = [(name, _U32) for name in ("zero_q8", "smaller_q8", "base_q8", "bits", "unknown_q8")]
 
 
+class Guard(ctypes.Structure):
+    _fields_ = [(name, _U32) for name in ("start", "last", "access")]
+
+
 class BlockSpec(ctypes.Structure):
     _fields_ = [
         (name, _U32)
@@ -62,7 +67,7 @@ class Face(ctypes.Structure):
         *((n, _U64) for n in ("cycles_q8", "deadline_q8", "block_start_q8")),
         *((n, _U64) for n in ("instructions", "stall_q8", "unresolved", "entered")),
         *((n, _U32) for n in ("reason", "stop_address", "stop_size", "exception", "request", "interrupt")),
-        *((n, _U32) for n in ("pass_edge", "blocks", "current", "regions", "has_console_store", "reserved")),
+        *((n, _U32) for n in ("pass_edge", "blocks", "current", "regions", "has_console_store", "guarded_address")),
         *((n, ctypes.POINTER(_U64)) for n in ("count", "taken", "stalls_q8", "branches_q8")),
         ("region", ctypes.POINTER(RegionCounts)),
         ("registers", ctypes.c_void_p),
@@ -89,6 +94,7 @@ def load_library(path: Path) -> Any:
         "em_probe_add_region": (ctypes.c_int, [p, _U32, _U32, p, _U32, _U32]),
         "em_probe_add_block": (ctypes.c_int, [p, p, p, p, p, p]),
         "em_probe_divider": (None, [p, p]),
+        "em_probe_guard": (None, [p, p, _U32]),
         "em_probe_mark": (None, [p, _U32, _U32, _U32]),
         "em_probe_enter": (_U32, [p, _U32, _U32]),
         "em_probe_access": (None, [p, _U32, _U32, _U32, ctypes.c_int]),
@@ -149,6 +155,11 @@ class ProbeCore:
         host_low = host - offset if host is not None and not offset else None
         if self.library.em_probe_add_region(self.handle, low, high - low, host_low, counter, int(device)):
             raise ToolError("the probe has no room for another memory region (limit 254)")
+
+    def guard(self, forbidden: Sequence[tuple[int, int, bool]]) -> None:
+        """Addresses [start, end) whose writes, and reads too where said, stop the engine before the block (GUARDED)."""
+        guards = (Guard * max(1, len(forbidden)))(*(Guard(s, e - 1, 3 if reads else 2) for s, e, reads in forbidden))
+        self.library.em_probe_guard(self.handle, guards, len(forbidden))
 
     def set_divider(self, divider: Divider) -> None:
         """How long the divisions of recipes take; blocks then come with :meth:`Divider.least` for each of them."""

@@ -36,6 +36,9 @@ class Core(Protocol):
     def exception(self, number: int) -> None:
         """Unicorn raised exception *number* and stopped."""
 
+    def guarded(self, block: int, instruction: int, address: int) -> None:
+        """Instruction number *instruction* of the block that is about to run may not access *address*."""
+
     def stopped(self, error: int) -> None:
         """Unicorn stopped by itself: sleep instruction, or *error*."""
 

@@ -337,6 +337,17 @@ class CortexM:
         else:
             raise machine.fault(describe_error(machine, 0, number))
 
+    def guarded(self, block: int, instruction: int, address: int) -> None:
+        """See :meth:`emulab.backends.unicorn.core.Core.guarded`."""
+        self._pc = self.scs.protection.refused(block, instruction)
+        priority = self.execution_priority()
+        what = f"the firmware accesses {address:#010x} at {self.machine.where(self._pc)}, which the MPU forbids"
+        if priority <= -1:
+            raise self.machine.fault(f"{what}, in a fault handler: lockup")
+        number = self.scs.data_fault(address, self.nvic.group_priority(4, self.scs.prigroup) < priority)
+        self.machine.note(f"{what}: {self.name_of(number)} is taken")
+        self._enter(number)
+
     def stopped(self, error: int) -> None:
         machine = self.machine
         pc = self.engine.pc

@@ -406,6 +406,8 @@ class Machine:
             face.pass_edge = 0
             if reason == probe_core.EXCEPTION:
                 core.exception(face.exception)
+            elif reason == probe_core.GUARDED:
+                core.guarded(face.stop_address, face.exception, face.guarded_address)
             elif reason == probe_core.RUNNING:
                 core.stopped(error)
             else:

@@ -159,6 +159,9 @@ class RiscV:
             self.engine.pc = pc
             raise machine.fault(f"the processor raises {_CAUSES.get(number, f'exception {number}')}")
 
+    def guarded(self, block: int, instruction: int, address: int) -> None:
+        raise self.machine.fault(f"memory protection at {block:#010x}: {address:#010x}")
+
     def stopped(self, error: int) -> None:
         machine = self.machine
         pc = self.engine.pc

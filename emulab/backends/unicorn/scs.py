@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from emulab.backends.unicorn import mpu
 from emulab.backends.unicorn.peripherals.base import Peripheral
 from emulab.model.soc import Peripheral as Spec
 
@@ -22,6 +23,8 @@ _CPUID = {
     "cortex-m7": 0x411FC271,
     "cortex-m33": 0x410FD214,
 }
+_SHCSR, _CFSR, _HFSR, _MMFAR = 0xED24, 0xED28, 0xED2C, 0xED34
+_MEMFAULTENA, _DACCVIOL, _MMARVALID, _FORCED = 1 << 16, 2, 0x80, 1 << 30
 _FIXED_PRIORITY = {1: -3, 2: -2, 3: -1}
 
 
@@ -182,6 +185,9 @@ class SystemControl(Peripheral):
         self.vtor, self.scr, self.prigroup, self.ccr = 0, 0, 0, 0x200
         self.storage: dict[int, int] = {0xED88: 0, 0xEF34: 0xC0000000}
         self._dwt_base, self._dwt_control, self._demcr = 0, 0x40000000, 0
+        regions = 0 if core.is_v6 else machine.platform.core.mpu_regions
+        self.mpu = mpu.Mpu(regions, machine.platform.core.isa.startswith("armv8"))
+        self.protection = mpu.Protection(machine, self.mpu)
 
     def clock_changed(self) -> None:
         if hasattr(self, "systick"):
@@ -190,6 +196,18 @@ class SystemControl(Peripheral):
     def register_name(self, offset: int) -> str:
         names = {0xE010: "SYST_CSR", 0xE014: "SYST_RVR", 0xE018: "SYST_CVR", 0x1004: "DWT_CYCCNT", 0xED04: "ICSR"}
         return names.get(offset & ~3, "")
+
+    def data_fault(self, address: int, preempts: bool) -> int:
+        """An access to *address* was refused: the fault registers say so. Returns MemManage, or HardFault if that is off.
+
+        *preempts*: MemManage is more urgent than what runs.
+        """
+        self.storage[_CFSR] = self.storage.get(_CFSR, 0) | _DACCVIOL | _MMARVALID
+        self.storage[_MMFAR] = address
+        if preempts and self.storage.get(_SHCSR, 0) & _MEMFAULTENA:
+            return 4
+        self.storage[_HFSR] = self.storage.get(_HFSR, 0) | _FORCED
+        return 3
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -242,13 +260,14 @@ class SystemControl(Peripheral):
             value |= (1 << 28) * (14 in self.nvic.pending) | (1 << 26) * (15 in self.nvic.pending)
             value |= (1 << 22) * any(e >= 16 for e in self.nvic.pending)
             return value | (1 << 11) * (len(core.active) <= 1)
+        if mpu.TYPE <= offset <= mpu.LAST:
+            return self.mpu.read(offset)
         simple = {
             0xED08: self.vtor,
             0xED0C: 0xFA050000 | (self.prigroup << 8),
             0xED10: self.scr,
             0xED14: self.ccr,
             0xEDFC: self._demcr,
-            0xED90: 0 if core.is_v6 else self.machine.platform.core.mpu_regions << 8,
         }
         return simple.get(offset, self.storage.get(offset, 0))
 
@@ -327,6 +346,11 @@ class SystemControl(Peripheral):
             core.pend(16 + (value & 0x1FF))
         elif offset == 0xEDFC:
             self._demcr = value
+        elif mpu.TYPE <= offset <= mpu.LAST:
+            self.mpu.write(offset, value)
+            self.protection.changed()
+        elif offset in (_CFSR, _HFSR):
+            self.storage[offset] = self.storage.get(offset, 0) & ~value
         elif offset in (0xEF50, 0xEF58):  # ICIALLU, ICIMVAU
             self.machine.memory_setting("icache_invalidate", 1)
         elif offset in (0xEF5C, 0xEF60, 0xEF64, 0xEF68, 0xEF6C, 0xEF70, 0xEF74):

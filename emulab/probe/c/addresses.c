@@ -119,6 +119,21 @@ static inline void count_group(em_region_count *count, const em_group *g) {
     count->bytes_written += g->bytes_written;
 }
 
+/* The engine is told to stop before the block where one of its accesses is not allowed. */
+static void check(em_probe_state *p, const em_block *b, const em_access *a, uint32_t address) {
+    em_probe *f = &p->face;
+    for (uint32_t i = 0; i < p->guards; i++) {
+        const em_guard *g = &p->guard[i];
+        if (address + (a->size - 1u) < g->start || address > g->last || !(g->access & (a->write ? 2 : 1))) continue;
+        if (f->reason == EM_GUARDED) return;
+        f->reason = EM_GUARDED;
+        f->stop_address = b->address, f->stop_size = b->size;
+        f->exception = a->instruction, f->guarded_address = address;
+        if (f->stop) f->stop(f->engine);
+        return;
+    }
+}
+
 /* Access by access where it must be: the general way. */
 static uint64_t data_plain(em_probe_state *p, const em_block *b) {
     em_probe *f = &p->face;
@@ -139,7 +154,7 @@ static uint64_t data_plain(em_probe_state *p, const em_block *b) {
         const em_group *g = &b->group[i];
         uint32_t base = value[g->slot];
         const em_region *low = em_region_of(p, base + (uint32_t)g->low);
-        if (bad[g->slot] || !low || low->tracked || low->device || em_region_of(p, base + (uint32_t)g->high) != low) {
+        if (bad[g->slot] || !low || low->tracked || low->device || low->guarded || em_region_of(p, base + (uint32_t)g->high) != low) {
             one_by_one = 1;
             bad[g->slot] |= 2; /* access by access below */
             continue;
@@ -157,6 +172,7 @@ static uint64_t data_plain(em_probe_state *p, const em_block *b) {
             continue;
         }
         em_count_access(&f->region[r->counter], a->size, a->write);
+        if (EM_UNLIKELY(r->guarded)) check(p, b, a, address);
         if (r->device) {
             if (p->devices < EM_DEVICE_LIMIT)
                 p->device[p->devices++] = (em_device_access){address, a->instruction, a->write};

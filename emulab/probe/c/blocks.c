@@ -34,12 +34,41 @@ void em_probe_free(em_probe *face) {
     free(p->block);
     free(p->hash);
     free(p->page);
+    free(p->guard);
     free(p->face.count);
     free(p->face.taken);
     free(p->face.stalls_q8);
     free(p->face.branches_q8);
     free(p->face.region);
     free(p);
+}
+
+/* Pages with guarded addresses get a copy of their region that has no short way. */
+void em_probe_guard(em_probe *face, const em_guard *guard, uint32_t n) {
+    em_probe_state *p = (em_probe_state *)face;
+    for (uint32_t page = 0; p->guards && page < 1u << 20; page++)
+        if (p->region[p->page[page]].guarded) p->page[page] = (uint8_t)(p->region[p->page[page]].guarded - 1);
+    free(p->guard);
+    p->guards = 0;
+    p->guard = n ? malloc(n * sizeof *guard) : NULL;
+    if (!p->guard) return;
+    memcpy(p->guard, guard, n * sizeof *guard);
+    p->guards = n;
+    for (uint32_t g = 0; g < n; g++) {
+        for (uint32_t page = guard[g].start >> 12; page <= guard[g].last >> 12; page++) {
+            uint32_t index = p->page[page], copy = 1;
+            if (!index || p->region[index].guarded) continue;
+            while (copy <= p->region_limit && p->region[copy].guarded != index + 1) copy++;
+            if (copy > p->region_limit) {
+                if (p->region_limit >= EM_REGION_LIMIT) return;
+                copy = ++p->region_limit;
+                p->region[copy] = p->region[index];
+                p->region[copy].guarded = index + 1;
+                p->region[copy].quick = p->region[copy].quiet = 0;
+            }
+            p->page[page] = (uint8_t)copy;
+        }
+    }
 }
 
 void em_probe_divider(em_probe *face, const em_divider *divider) {

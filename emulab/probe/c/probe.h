@@ -12,7 +12,7 @@
 #define EMULAB_PROBE_H
 #include "memsim.h"
 
-enum { EM_ABI = 5, EM_SLOTS = 192, EM_REGISTERS = 32 };
+enum { EM_ABI = 6, EM_SLOTS = 192, EM_REGISTERS = 32 };
 
 /* Why the engine was stopped. */
 enum {
@@ -23,6 +23,7 @@ enum {
     EM_REQUEST,       /* the host asked (em_probe.request) */
     EM_UNMASKED,      /* an interrupt is pending and the block before may have unmasked it */
     EM_EXCEPTION,     /* the engine raised exception `exception` */
+    EM_GUARDED,       /* instruction `exception` of the block at stop_address would access guarded_address: not allowed */
 };
 
 /* Flags of a block. */
@@ -86,7 +87,7 @@ typedef struct em_probe {
     uint32_t current;         /* index of the block last entered, UINT32_MAX for none */
     uint32_t regions;
     uint32_t has_console_store;
-    uint32_t reserved;
+    uint32_t guarded_address;
     uint64_t *count, *taken, *stalls_q8, *branches_q8; /* per block; the last: what branches and divisions add */
     em_region_count *region;                           /* per region */
     const uint32_t *registers; /* guest registers r0.. in the engine's own state; NULL: use read_register */
@@ -107,6 +108,11 @@ int em_probe_add_region(em_probe *, uint32_t base, uint32_t size, const void *ho
 /* Adds a block (address, size must be new); returns its index or -1 without memory. */
 int em_probe_add_block(em_probe *, const em_block_spec *, const em_op *, const em_access *, const uint32_t *prefix_q8,
                        const em_divide *);
+/* Addresses that must not be accessed: reads (1), writes (2) or both. n == 0: all may. A block that would is not run. */
+typedef struct em_guard {
+    uint32_t start, last, access;
+} em_guard;
+void em_probe_guard(em_probe *, const em_guard *, uint32_t n);
 /* How long divisions take; without it, those of em_block_spec cost nothing. */
 void em_probe_divider(em_probe *, const em_divider *);
 void em_probe_mark(em_probe *, uint32_t index, uint32_t flags_set, uint32_t flags_clear);

@@ -41,6 +41,7 @@ typedef struct em_region {
     uint32_t bus;          /* bus and slave in one number; 0: not told */
     uint32_t quiet;        /* an aligned access costs nothing but a change of bus */
     uint32_t quick;        /* em_quick_data may be asked */
+    uint32_t guarded;      /* some of its addresses are guarded; a copy of region guarded - 1, for the pages that have them */
 } em_region;
 
 typedef struct em_device_access {
@@ -59,6 +60,8 @@ typedef struct em_probe_state {
     em_device_access device[EM_DEVICE_LIMIT];
     uint32_t devices, device_next, device_pc;
     em_divider divider;
+    em_guard *guard;
+    uint32_t guards;
     uint64_t divide_q8; /* of the block em_block_data was asked for last */
     uint32_t plain;
 } em_probe_state;
