@@ -40,7 +40,8 @@ class Radio:
 
     ``ldo``: its DC/DC is not used; ``dcdc_from_v``: nor is it below this supply. ``stacks``: captures of a protocol
     stack that computes per event. ``sleeps``: state of the part between events, where a capture's firmware chooses
-    another than the initial one. ``derived``: what of the part is another chip's; such a board teaches no stack.
+    another than the initial one. ``derived``: what of the part is another chip's, ``bypass_derived``: what of it once
+    the DC/DC is bypassed; such captures teach no stack.
     """
 
     part: str
@@ -49,6 +50,11 @@ class Radio:
     stacks: tuple[str, ...] = ()
     sleeps: Mapping[str, str] = field(default_factory=dict)
     derived: str = ""
+    bypass_derived: str = ""
+
+    def borrowed(self, supply_v: float) -> str:
+        """What of the part's figures at *supply_v* is another chip's; empty: nothing."""
+        return self.derived or (self.bypass_derived if supply_v < self.dcdc_from_v else "")
 
     def suffix(self, supply_v: float) -> str:
         """Ending of the names of states and uses at *supply_v*."""
@@ -61,7 +67,11 @@ RADIOS = {
     "nrf-54-dk": Radio("nrf54l15-radio", sleeps={"zephyr2": "sleep_32kb"}),
     # the published project keeps the debug connection in EM2 (SL_POWER_MANAGER_INIT_EMU_EM2_DEBUG_ENABLE 1)
     "sil-g22e-ehk": Radio(
-        "efr32bg22-radio", dcdc_from_v=DCDC_FROM_V, stacks=("rail",), sleeps={"rail": "standby_debug"}
+        "efr32bg22-radio",
+        dcdc_from_v=DCDC_FROM_V,
+        stacks=("rail",),
+        sleeps={"rail": "standby_debug"},
+        bypass_derived="ratio without DC/DC (EFR32MG24)",
     ),
     # notes of both captures doubt that the DC/DC is on, and both traces transmit with more than the data sheet's power
     "sil-g24-ek": Radio("efr32mg24-radio", ldo=True, stacks=("rail",)),
@@ -75,7 +85,7 @@ published traces, so its rows are the radio alone, as bare metal; so is the IN10
 
 NOTES = (
     "Where no current table of the chip itself was found, the part says which other chip each figure is from, and the",
-    "last column says so. A prediction of that kind is printed with its error, whatever it is; its board teaches no",
+    "last column says so. A prediction of that kind is printed with its error, whatever it is; its capture teaches no",
     "stack. Told from a board's captures is only how it is supplied: that the DC/DC of the EFR32MG24 and EFR32BG27 is",
     "not used (notes; power while transmitting) and that the EM9305 is supplied linearly (same charge at three supplies).",
     "Told from published firmware: the zephyr2 image of the nRF54L15 switches off all RAM but 32 KB, the zephyr image",
@@ -120,6 +130,11 @@ class Beacon:
     def stack(self) -> bool:
         """Whether a protocol stack computes around each event."""
         return self.board in RADIOS and self.image in RADIOS[self.board].stacks
+
+    @property
+    def borrowed(self) -> str:
+        """What of the figures it is predicted with is another chip's; empty: nothing."""
+        return RADIOS[self.board].borrowed(self.supply_v) if self.board in RADIOS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +218,11 @@ def stack_s(row: Beacon) -> float:
 def stack_of_others(rows: Iterable[Beacon], board: str) -> tuple[float, tuple[str, ...]]:
     """Time of a stack for *board* from the other boards: mean over boards of the median over their captures.
 
-    Only boards whose currents are their own data sheet's teach.
+    Only captures whose currents are the chip's own teach.
     """
     times: dict[str, list[float]] = {}
     for row in rows:
-        if row.stack and row.board != board and not RADIOS[row.board].derived:
+        if row.stack and row.board != board and not row.borrowed:
             times.setdefault(row.board, []).append(stack_s(row))
     if not times:
         return 0.0, ()
@@ -288,10 +303,10 @@ def markdown(rows: Sequence[Beacon]) -> str:
             cells = [published[0], f"{one.sleep_a * 1e6:.2f}", f"{one.sleep_error:+.0%}"]
             cells += [published[1], f"{one.event_j * 1e6:.1f}", f"{one.event_error:+.1%}"]
             cells += [published[2], f"{one.second_j * 1e6:.1f}", f"{one.error:+.1%}", stack]
-            cells += [RADIOS[row.board].derived]
+            cells += [row.borrowed]
         lines.append(f"| {row.board} | {row.capture} | {' | '.join(cells)} |")
-    own = [one for one in predicted if not RADIOS[one.row.board].derived]
-    derived = [one for one in predicted if RADIOS[one.row.board].derived]
+    own = [one for one in predicted if not one.row.borrowed]
+    derived = [one for one in predicted if one.row.borrowed]
     missed = [f"{o.row.board} {o.row.capture} ({o.error:+.1%})" for o in predicted if abs(o.error) > LIMIT]
     lines += ["", f"Within {LIMIT:.0%}, all predicted rows: {counts(predicted)}.", ""]
     lines += [f"- figures of the chip itself: {counts(own)}", f"- figures of other chips: {counts(derived)}", ""]

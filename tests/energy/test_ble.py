@@ -104,6 +104,8 @@ def test_boards_with_currents_of_other_chips_teach_no_stack() -> None:
     rows = [beacon("ti-23-lp", "simplelink-a", 30e-6), beacon("emm-9305-dvk", "embleu-a", 90e-6)]
     assert stack_of_others(rows, "ti-23-lp") == (0.0, ())
     assert stack_of_others(rows, "adi-m17-ek")[1] == ("ti-23-lp",)
+    rows += [beacon("sil-g22e-ehk", "rail-a", 20e-6, 1.8)]  # its DC/DC bypassed: by another chip's ratio
+    assert stack_of_others(rows, "adi-m17-ek")[1] == ("ti-23-lp",)
 
 
 # Lead and turnarounds (0.5 ms, three of 0.14 ms; 0.7 ms where the vendor's code says so), 128 us and 8 us a byte on air,
@@ -111,13 +113,13 @@ def test_boards_with_currents_of_other_chips_teach_no_stack() -> None:
 EVENTS = [
     ("in100-radio", "advertise", 0, lambda b: 3.41e-3 * 920e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
     ("em9305-radio", "advertise", 0, lambda b: 3.41e-3 * 920e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
-    ("em9305-radio", "advertise_stack", 0, lambda b: 3.41e-3 * 2120e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("em9305-radio", "advertise_stack", 0, lambda b: 3.41e-3 * 2100e-6 + 8.3e-3 * 3 * (128e-6 + 8e-6 * b)),
     ("efr32bg27-radio", "advertise", 1, lambda b: 2.36e-3 * 920e-6 + 4.1e-3 * 3 * (128e-6 + 8e-6 * b)),
     ("efr32bg27-radio", "advertise_ldo", 0, lambda b: 3.32e-3 * 920e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
-    ("efr32bg27-radio", "advertise_stack_ldo", 0, lambda b: 3.32e-3 * 2120e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("efr32bg27-radio", "advertise_stack_ldo", 0, lambda b: 3.32e-3 * 2100e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
     ("efr32bg22-radio", "advertise_ldo", 0, lambda b: 3.32e-3 * 920e-6 + 6.4e-3 * 3 * (128e-6 + 8e-6 * b)),
     ("maxim-max32655-radio", "advertise", 1, lambda b: 2.38e-3 * 1120e-6 + 4.75e-3 * 3 * (128e-6 + 8e-6 * b)),
-    ("maxim-max32655-radio", "advertise_stack", 1, lambda b: 2.38e-3 * 2320e-6 + 4.75e-3 * 3 * (128e-6 + 8e-6 * b)),
+    ("maxim-max32655-radio", "advertise_stack", 1, lambda b: 2.38e-3 * 2300e-6 + 4.75e-3 * 3 * (128e-6 + 8e-6 * b)),
 ]
 
 
@@ -203,12 +205,12 @@ def test_beacons_from_data_sheets_and_other_boards() -> None:
     bare = [abs(one.error) for one in found if one.row.capture.startswith("emscript")]
     assert len(bare) == 9
     assert max(bare) <= LIMIT
-    own = [one for one in found if not RADIOS[one.row.board].derived]
+    own = [one for one in found if not one.row.borrowed]
     stacks = [abs(one.error) for one in own if one.row.stack]
-    assert len(stacks) == 10
+    assert len(stacks) == 8
     assert max(stacks) <= LIMIT
-    assert len(own) == 28
-    assert sum(abs(one.error) <= LIMIT for one in own) == 25
+    assert len(own) == 26
+    assert sum(abs(one.error) <= LIMIT for one in own) == 23
     assert sum(abs(one.error) <= LIMIT for one in found) == 30
     assert sum(abs(one.event_error) <= LIMIT for one in found) == 31
     missed = {one.row.board for one in found if abs(one.error) > LIMIT}
