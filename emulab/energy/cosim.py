@@ -20,10 +20,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from emulab.energy.network import platform_ledger, require_power
+from emulab.energy.repeats import Entry, Parts, Steady, by_component, noisy_cycle, steady_cycle
 from emulab.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,19 +46,6 @@ class PowerSource(Protocol):
 DEEP_SLEEP = "deep-sleep"
 AWAKE, ASLEEP = "awake", "sleep"
 KEPT_SLEEPS = 8192
-LOOK = 8
-"""Steps by which a length of cycle is refused at first sight."""
-
-Parts = dict[tuple[str, str], float]
-"""A figure per (component, phase)."""
-
-
-class Entry(NamedTuple):
-    """An entry into deep sleep: when, and what had been drawn and spent by then."""
-
-    time_s: float
-    charge_c: Parts
-    phase_s: dict[str, float]
 
 
 class FirmwareMeter:
@@ -76,7 +63,9 @@ class FirmwareMeter:
         self._counted_s = 0.0
         self._told: dict[str, str] = {}
         self.sleeps: deque[Entry] = deque(maxlen=KEPT_SLEEPS)
-        """The last entries into deep sleep, for :func:`fast_forward`."""
+        """The last entries into deep sleep, for :func:`fast_forward`: those between the windows of the firmware."""
+        self.naps: deque[Entry] = deque(maxlen=KEPT_SLEEPS)
+        """Entries within windows, kept where the firmware sleeps nowhere else."""
         self.ledger.set_phase(AWAKE, 0.0)
         for name, state in self.power.modes.get(self.power.run_state, {}).items():
             self.ledger.set_state(name, state, 0.0)
@@ -128,7 +117,10 @@ class FirmwareMeter:
                 if self.ledger.phase == AWAKE:
                     self.ledger.set_phase(ASLEEP, at)
                 self.ledger.advance(at)
-                self.sleeps.append(Entry(at, self.ledger.charges(), self.ledger.phase_times()))
+                between = self.ledger.phase == ASLEEP
+                if between or len(self.sleeps) < 2:
+                    kept = self.sleeps if between else self.naps
+                    kept.append(Entry(at, self.ledger.charges(), self.ledger.phase_times()))
             elif state == "run" and self.ledger.phase == ASLEEP:
                 self.ledger.set_phase(AWAKE, at)
             self._mcu(self._mode(state), at)
@@ -261,22 +253,6 @@ class FirmwarePhases:
 
 
 @dataclass(frozen=True)
-class Steady:
-    """A steady cycle that firmware settled into: *sleeps* deep sleeps long, averaged over *cycles* of them."""
-
-    period_s: float
-    parts_c: Parts
-    phase_s: dict[str, float]
-    sleeps: int
-    cycles: int
-
-    @property
-    def charge_c(self) -> dict[str, float]:
-        """Charge of one cycle per component."""
-        return by_component(self.parts_c)
-
-
-@dataclass(frozen=True)
 class Forwarded:
     """Firmware over a time: charge per (component, phase), time per phase, and how much of it was executed."""
 
@@ -287,66 +263,13 @@ class Forwarded:
     steady: Steady | None
 
 
-def by_component(parts: Mapping[tuple[str, str], float]) -> dict[str, float]:
-    """Sums over phases."""
-    found: dict[str, float] = {}
-    for (component, _), value in parts.items():
-        found[component] = found.get(component, 0.0) + value
-    return found
-
-
-def steady_cycle(
-    sleeps: Sequence[Entry], tolerance: float = 1e-5, cycles: int = 4, least_s: float = 0.0
-) -> Steady | None:
-    """The shortest cycle that the last entries into deep sleep repeat *cycles* times; None while there is none.
-
-    Two cycles are alike when time and charge between entries agree within ten times *tolerance* of themselves or of their
-    mean (an event meets the core's clock a cycle earlier or later, perhaps while a radio sends), and the sums within a tenth
-    of it. Shorter cycles than
-    *least_s* do not count: for firmware whose wakes are nearly alike but for what it does every so often.
-    """
-    totals = [(entry.time_s, sum(entry.charge_c.values())) for entry in sleeps]
-    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(totals)]
-    for length in range(1, len(steps) // cycles + 1):
-        if totals[-1][0] - totals[-length * cycles - 1][0] < least_s * cycles * (1 - 1e-6):
-            continue
-        means = [(totals[-1][i] - totals[-length - 1][i]) / length for i in (0, 1)]
-        # most lengths are refused by the last few steps alone
-        if any(
-            abs(steps[-n - lap * length][i] - steps[-n][i]) > 10 * tolerance * max(abs(steps[-n][i]), means[i])
-            for lap in range(1, cycles)
-            for n in range(1, min(LOOK, length) + 1)
-            for i in (0, 1)
-        ):
-            continue
-        recent = steps[-length * cycles :]
-        laps = [recent[i : i + length] for i in range(0, len(recent), length)]
-        if all(_alike(lap, laps[0], tolerance) for lap in laps[1:]):
-            start, stop = sleeps[-length * cycles - 1], sleeps[-1]
-            charge = {key: (value - start.charge_c.get(key, 0.0)) / cycles for key, value in stop.charge_c.items()}
-            times = {name: (value - start.phase_s.get(name, 0.0)) / cycles for name, value in stop.phase_s.items()}
-            return Steady((stop.time_s - start.time_s) / cycles, charge, times, length, cycles)
-    return None
-
-
-def _alike(lap: Sequence[tuple[float, float]], first: Sequence[tuple[float, float]], tolerance: float) -> bool:
-    for mine, theirs in zip(zip(*lap, strict=True), zip(*first, strict=True), strict=True):
-        total = sum(theirs)
-        if abs(sum(mine) - total) > 0.1 * tolerance * total:
-            return False
-        mean = total / len(theirs)
-        if any(abs(a - b) > 10 * tolerance * max(abs(b), mean) for a, b in zip(mine, theirs, strict=True)):
-            return False
-    return True
-
-
 def forward(
     run: Callable[[float], None], meter: FirmwareMeter, duration_s: float, *, cycles: int = 4, least_s: float = 0.0
 ) -> Forwarded:
     """Firmware over *duration_s* from reset. ``run(until_s)`` lets the machine go on to a time (``machine.env.run``).
 
-    Firmware is executed until it repeats itself; whole cycles are then skipped and what is left of the time is executed
-    from there. Where it never does, all of it is executed.
+    Firmware is executed until it repeats itself, or until the mean of its cycles is known well enough; whole cycles are
+    then skipped and what is left of the time is executed from there. Where neither happens, all of it is executed.
     """
     now = 0.0
     step = max(duration_s / 2000, 1e-3)
@@ -354,7 +277,8 @@ def forward(
     while now < duration_s and found is None:
         now = min(now + step, duration_s)
         run(now)
-        found = steady_cycle(list(meter.sleeps), cycles=cycles, least_s=least_s)
+        sleeps = list(meter.sleeps) if len(meter.sleeps) > 1 else list(meter.naps)
+        found = steady_cycle(sleeps, cycles=cycles, least_s=least_s) or noisy_cycle(sleeps, least_s)
         step = min(step * 1.2, duration_s)
     skipped = 0 if found is None else int((duration_s - now) / found.period_s)
     rest_s = duration_s - skipped * (0.0 if found is None else found.period_s)

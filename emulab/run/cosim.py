@@ -209,7 +209,7 @@ def _told(
     firmware: ApplicationFirmware,
 ) -> dict[str, Any]:
     """All that is kept, in SI units; per-wake figures are averages over the duration."""
-    from emulab.energy.cosim import by_component
+    from emulab.energy.repeats import by_component
 
     volts = meter.power.supply_v.value
     executed = max(phases.counts[application.windows[0]], 1)

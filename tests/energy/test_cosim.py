@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import pytest
 
-from emulab.energy.cosim import Entry, FirmwareMeter, forward, steady_cycle
+from emulab.energy.cosim import FirmwareMeter, forward
+from emulab.energy.repeats import Entry, noisy_cycle, steady_cycle
 from emulab.energy.trace import BucketTrace
 from emulab.model.platform import load_platform
 
@@ -138,6 +140,39 @@ def test_wakes_that_meet_the_clock_a_cycle_later_are_alike_and_drift_is_not() ->
     assert found is not None and found.sleeps == 2
     drifting = [(10.0, 1e-4 * (1 + 1e-4 * i)) for i in range(40)]
     assert steady_cycle(entries(drifting)) is None
+
+
+def noisy(n: int, sigma: float, trend: float = 0.0) -> list[tuple[float, float]]:
+    """Two sleeps per lap of 12 s, the second's charge a little different each time."""
+    draw = random.Random(3)
+    return [step for i in range(n) for step in ((10.0, 1e-4), (2.0, 3e-4 * (1 + draw.gauss(0.0, sigma) + trend * i)))]
+
+
+def test_noise_is_averaged_until_the_mean_is_known() -> None:
+    steps = noisy(200, 4e-6)
+    assert noisy_cycle(entries(steps[:24])) is None  # too few laps
+    found = noisy_cycle(entries(steps))
+    assert found is not None and found.sleeps == 2 and found.cycles > 100
+    assert found.charge_c["core"] == pytest.approx(4e-4, rel=1e-6)
+    assert noisy_cycle(entries(noisy(40, 6e-6))) is None  # too much noise for so few laps
+    assert noisy_cycle(entries(noisy(400, 1e-9, trend=1e-8))) is None  # drift is no noise
+    assert noisy_cycle(entries(steps), least_s=13.0).sleeps == 4  # type: ignore[union-attr]
+
+
+def test_sleeps_within_a_window_count_only_where_there_are_no_others() -> None:
+    platform, machine = load_platform("nucleo-l4r5zi").platform, Machine()
+    meter = FirmwareMeter(platform, machine)
+    for wake in range(5):
+        meter.phase("capture", wake * 10.0)
+        for nap in range(3):
+            machine.state("deep-sleep", wake * 10.0 + nap + 0.1)
+            machine.state("run", wake * 10.0 + nap + 0.9)
+        if wake:
+            meter.phase("awake", wake * 10.0 + 5.0)
+            machine.state("deep-sleep", wake * 10.0 + 5.1)
+            machine.state("run", wake * 10.0 + 9.9)
+    assert [round(entry.time_s, 6) for entry in meter.sleeps] == [15.1, 25.1, 35.1, 45.1]
+    assert len(meter.naps) == 9  # none any more once two others were seen
 
 
 def test_charge_is_entered_under_the_phase_the_firmware_is_in() -> None:

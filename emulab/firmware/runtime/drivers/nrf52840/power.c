@@ -16,6 +16,7 @@ void emulab_clock_full(void)
 
 void emulab_clock_slow(void)
 {
+    R(EMULAB_UART_BASE + 0x308) = 1u << 4; /* stopping ends a reception of no bytes: none of the console's */
     R(EMULAB_UART_BASE + 0x144) = 0;
     R(EMULAB_UART_BASE + 0x004) = 1; /* STOPRX */
     while (!R(EMULAB_UART_BASE + 0x144))
