@@ -24,7 +24,7 @@ METRICS: dict[str, str] = {
     "detection_delay_s": "from the end of a word to its detection",
     "flash_bytes": "flash of the image",
     "flash_deflated_bytes": "the same compressed, as an update is sent",
-    "ram_bytes": "RAM, stack included",
+    "ram_bytes": "RAM for data, without the stack",
     "ram_used_bytes": "RAM seen in use",
     "arena_bytes": "buffers of the model",
     "stack_bytes": "stack seen in use",

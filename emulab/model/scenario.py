@@ -61,6 +61,9 @@ class Workload(Schema):
         default=None, description="model that raw samples of the dataset were made for, where it is not `model`"
     )
     firmware: str | None = Field(default=None, description="a given image, instead of a model")
+    input_bytes: int | None = Field(
+        default=None, gt=0, le=27648, description="of a given image without dataset: how long its input is"
+    )
     mlperf_id: str = Field(default="", description="what the DUT answers to profile%: kws01, ic01, ad01, vww01, ...")
     variants: dict[str, Variant] = Field(
         default={}, description="name -> model: each runs on every target; assigning workload.model leaves them out"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from emulab.errors import InputError
+from emulab.model.metrics import METRICS
 from emulab.model.quantity import Quantity
 from emulab.model.record import ExpectationResult, Result, RunRecord
 from emulab.model.scenario import Expectation, Scenario
@@ -203,7 +204,8 @@ def _missing(metric: str, result: Result) -> str:
     target = result.label
     if result.status in ("error", "unavailable", "skipped"):
         return f"{target}: {result.status}: {result.message}"
-    close = difflib.get_close_matches(metric, result.metrics, n=1, cutoff=0.6)
+    # A known one is not misspelt: this run has none, as of a given image the RAM it was linked for.
+    close = [] if metric in METRICS else difflib.get_close_matches(metric, result.metrics, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{target}: the run gave no {metric}{hint}"
 

@@ -90,13 +90,15 @@ class Inputs:
 
     def _input_bytes(self) -> int:
         if self.model is None:
+            workload = self.loaded.scenario.workload
+            if workload.input_bytes is not None:
+                return workload.input_bytes
             known = {"kws01": 490, "ic01": 3072, "vww01": 27648, "ad01": 2560}
-            task = self.loaded.scenario.workload.mlperf_id
-            if task not in known:
-                raise InputError.at(
-                    self.loaded.file, "workload", "an image without a model or dataset needs a known mlperf_id"
-                )
-            return known[task]
+            if workload.mlperf_id not in known:
+                ids = ", ".join(known)
+                message = f"how long is the image's input? give input_bytes: N, a dataset, or an mlperf_id of {ids}"
+                raise InputError.at(self.loaded.file, "workload", message)
+            return known[workload.mlperf_id]
         from emulab.quality.samples import model_io
 
         spec = model_io(self.model)[0]

@@ -12,6 +12,8 @@ from emulab.model.record import write_text
 
 BUDGETED = ("latency_s", "energy_per_inference_j", "flash_bytes", "ram_bytes", "stack_bytes")
 
+IMAGES = (".elf", ".axf", ".out", ".hex", ".ihex")
+
 GITHUB = """\
 name: emulab
 on: [push, pull_request]
@@ -67,11 +69,13 @@ def scaffold(
     ci: str,
     measure: bool,
     progress: Callable[[str, str], None] = lambda label, step: None,
+    input_bytes: int | None = None,
 ) -> list[Path]:
     """Write ``scenario.yaml``, ``test_emulab.py`` and a CI workflow into *folder*.
 
-    Budgets are today's figures plus *headroom*. Nothing that exists is overwritten. Raises InputError when there is
-    no model, several, or a file is in the way.
+    *model* may be firmware that speaks the DUT protocol; it takes inputs of *input_bytes*. Budgets are today's figures
+    plus *headroom*. Nothing that exists is overwritten. Raises InputError when there is no model, several, or a file is in
+    the way.
     """
     from emulab.model.platform import load_platform
 
@@ -80,6 +84,11 @@ def scaffold(
     model = model or _only_model(folder)
     if not model.is_file():
         raise InputError(f"{model}: no such file")
+    is_image = model.suffix.lower() in IMAGES
+    if is_image and input_bytes is None:
+        raise InputError(f"{model}: firmware does not say how long its input is; add --input-bytes N")
+    if not is_image and input_bytes is not None:
+        raise InputError(f"--input-bytes: {model.name} says itself how long its input is; it is for firmware")
     for name in platforms:
         load_platform(name)
     scenario, test = folder / "scenario.yaml", folder / "test_emulab.py"
@@ -94,7 +103,7 @@ def scaffold(
             f"{model}: lies outside {folder.resolve()}; copy it there, paths are relative to the scenario"
         ) from None
     name = re.sub(r"[^a-z0-9]+", "-", model.stem.lower()).strip("-") or "model"
-    head = _scenario(name, relative, platforms)
+    head = _scenario(name, relative, platforms, input_bytes)
     budgets: list[str] = []
     if measure:
         budgets = _measure(head, folder, scenario, headroom, progress)
@@ -113,14 +122,17 @@ def _only_model(folder: Path) -> Path:
     return found[0]
 
 
-def _scenario(name: str, model: str, platforms: Sequence[str]) -> str:
+def _scenario(name: str, model: str, platforms: Sequence[str], input_bytes: int | None) -> str:
     import json
 
+    given = f"  model: {json.dumps(model)}\n"
+    if input_bytes is not None:
+        given = f"  firmware: {json.dumps(model)}\n  input_bytes: {input_bytes}\n"
     return (
         "# What emulab runs and checks; every key: emulab schema\n"
         "schema_version: 1\n"
         f"name: {name}\n"
-        f"workload:\n  name: {name}\n  model: {json.dumps(model)}\n  task: none\n"
+        f"workload:\n  name: {name}\n{given}  task: none\n"
         f"targets:\n  - platforms: {json.dumps(list(platforms))}\n    backends: [unicorn]\n"
         "measure: {loops: 1, inferences: 1, warmups: 0}\n"
         "baseline: baseline.json\n"

@@ -6,7 +6,7 @@ import argparse
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=["list", "pull"])
+    parser.add_argument("action", nargs="?", choices=["list", "pull"], default="list", help="default: list")
     parser.add_argument("names", nargs="*", metavar="ASSET", help="which (default: all)")
     parser.add_argument(
         "--from", dest="base_url", metavar="URL", help="another place that mirrors the upstream's paths"
