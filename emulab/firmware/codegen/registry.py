@@ -134,7 +134,7 @@ _TABLE = (
     SupportedOp("EXPAND_DIMS", _ANY, _NO_CODE, shape.lower_reshape),
     SupportedOp("FULLY_CONNECTED", _THREE, "dense layer, any batch", fully_connected.lower_fully_connected, _SETS),
     SupportedOp("HARD_SWISH", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
-    SupportedOp("LEAKY_RELU", _BOTH, "8-bit by table", activation.lower_activation, _MVE),
+    SupportedOp("LEAKY_RELU", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("LOGISTIC", _THREE, "8-bit by table", activation.lower_activation, _MVE),
     SupportedOp("MAX_POOL_2D", _THREE, "maximum over a window", pooling.lower_pool, _MVE),
     SupportedOp("MUL", _THREE + ", int32", "product, with broadcasting", elementwise.lower_mul, _MVE),
@@ -143,7 +143,7 @@ _TABLE = (
     SupportedOp("PADV2", _ANY, "a constant around a tensor", movement.lower_pad),
     SupportedOp(
         "QUANTIZE",
-        "float32, int8, uint8, int16; not uint8 from or to int16",
+        "float32, int8, uint8, int16, int32; uint8 from or to int8 and float alone",
         "to a quantisation",
         convert.lower_quantize,
     ),

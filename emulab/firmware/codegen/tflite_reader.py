@@ -214,6 +214,8 @@ class _Reader:
             raise InputError(f"tensor {name!r} has a quantisation scale that is not a positive number")
         if any(not -(2**31) <= z < 2**31 for z in zeros):
             raise InputError(f"tensor {name!r} has a zero point outside 32 bits")
+        if count > 1 and shape == (count,):
+            axis = 0  # of biases some converters give the dimension of the weights
         if count > 1 and (not 0 <= axis < len(shape) or shape[axis] != count):
             raise InputError(f"tensor {name!r}: {count} scales do not match dimension {axis} of {list(shape)}")
         return Quantisation(scales, zeros, axis)

@@ -90,6 +90,19 @@ def test_rectifiers(tmp_path: Path, kind: str) -> None:
         )
 
 
+@pytest.mark.parametrize("alpha", [0.3, 0.01])
+def test_leaky_rectifiers(tmp_path: Path, alpha: float) -> None:
+    for scale in (0.0005, 0.0001):
+        tensors = [T(ALL.shape, "int16", scale=0.0005), T(ALL.shape, "int16", scale=scale)]
+        check(tmp_path, tensors, O("LEAKY_RELU", [0], [1], "LeakyReluOptions", {"Alpha": alpha}), [0], [ALL])
+
+
+@pytest.mark.parametrize("scale", [0.02, 0.2])
+def test_softmax_from_bytes(tmp_path: Path, scale: float) -> None:
+    tensors = [T((64, 10), scale=scale, zero=3), T((64, 10), "int16", scale=1 / 65536, zero=-32768)]
+    check(tmp_path, tensors, O("SOFTMAX", [0], [1], "SoftmaxOptions", {"Beta": 1.0}), [0])
+
+
 @pytest.mark.parametrize("scale", [2.5e-5, 1 / 4096, 0.001])
 def test_softmax(tmp_path: Path, scale: float) -> None:
     tensors = [T((64, 10), "int16", scale=scale), T((64, 10), "int16", scale=1 / 32768)]
@@ -106,12 +119,29 @@ def test_arithmetic(tmp_path: Path, kind: str, activation: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "target"), [("int16", "int8"), ("int8", "int16"), ("int16", "int16"), ("float32", "int16")]
+    ("source", "target"),
+    [
+        ("int16", "int8"),
+        ("int8", "int16"),
+        ("int16", "int16"),
+        ("float32", "int16"),
+        ("int16", "int32"),
+        ("int8", "int32"),
+    ],
 )
 def test_quantize(tmp_path: Path, source: str, target: str) -> None:
     x = T((1, 700), source, scale=None if source == "float32" else 0.0003, zero=-5 if source == "int8" else 0)
-    y = T((1, 700), target, scale=0.0007 if target == "int16" else 0.08, zero=7 if target == "int8" else 0)
+    scale = {"int16": 0.0007, "int32": 1e-6}.get(target, 0.08)
+    y = T((1, 700), target, scale=scale, zero=7 if target == "int8" else 0)
     check(tmp_path, [x, y], O("QUANTIZE", [0], [1]), [0])
+
+
+@pytest.mark.parametrize("target", ["int8", "int16"])
+def test_quantize_from_32_bits(tmp_path: Path, target: str) -> None:
+    x = T((1, 700), "int32", scale=1e-5)
+    y = T((1, 700), target, scale=0.02 if target == "int8" else 1e-4, zero=-3 if target == "int8" else 0)
+    values = np.random.default_rng(2).integers(-400000, 400000, (1, 700)).astype(np.int32)
+    check(tmp_path, [x, y], O("QUANTIZE", [0], [1]), [0], [values])
 
 
 @pytest.mark.parametrize("bias", ["int32", "int64", None])

@@ -63,7 +63,7 @@ def test_int8(seed: int, bias: str | None) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("bias", ["int64", None])
+@pytest.mark.parametrize("bias", ["int64", "int16", None])
 def test_int16(seed: int, bias: str | None) -> None:
     layers(seed, "int16", bias).check()
 

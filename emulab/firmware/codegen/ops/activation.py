@@ -24,6 +24,7 @@ from emulab.firmware.codegen.lowering import Context, Lowered, c_float, require_
 from emulab.firmware.codegen.ops import int16
 from emulab.firmware.codegen.options import LeakyReluOptions
 
+_WIDE = ("LOGISTIC", "TANH", "RELU", "RELU6", "LEAKY_RELU")
 INTEGER_BITS = 4
 """Integer bits of the fixed-point argument of LOGISTIC and TANH."""
 
@@ -32,11 +33,13 @@ def lower_activation(ctx: Context, op: Op) -> Lowered:
     """LOGISTIC, TANH, RELU, RELU6, RELU_N1_TO_1, LEAKY_RELU, HARD_SWISH on int8 or float32."""
     x, y = ctx.input(op, 0), ctx.output(op)
     require_shape(y, x.shape)
-    wide = (DType.INT16,) if op.kind in ("LOGISTIC", "TANH", "RELU", "RELU6") else ()
+    wide = (DType.INT16,) if op.kind in _WIDE else ()
     require_dtype(x, DType.INT8, DType.FLOAT32, *wide)
     require_dtype(y, x.dtype)
     if x.dtype is DType.INT16 and op.kind in ("RELU", "RELU6"):
         return int16.lower_requantize(ctx, op, x, y, activation_range(op.kind, y))
+    if x.dtype is DType.INT16 and isinstance(op.options, LeakyReluOptions):
+        return int16.lower_leaky_relu(ctx, op, x, y, _slope(op.options))
     if x.dtype is DType.INT16:
         return int16.lower_activation(ctx, op, x, y)
     if x.dtype is DType.FLOAT32:
@@ -120,11 +123,15 @@ def _relu(op: Op, x: Tensor, y: Tensor) -> Callable[[int], int]:
     return lambda value: min(max(scale(value - x.zero_point, m) + y.zero_point, low), high)
 
 
+def _slope(options: LeakyReluOptions) -> float:
+    if options.alpha < 0:
+        raise InputError(f"a negative slope ({options.alpha:g}) is not supported")
+    return options.alpha
+
+
 def _leaky_relu(op: Op, x: Tensor, y: Tensor) -> Callable[[int], int]:
     assert isinstance(op.options, LeakyReluOptions)
-    alpha = op.options.alpha
-    if alpha < 0:
-        raise InputError(f"a negative slope ({alpha:g}) is not supported")
+    alpha = _slope(op.options)
     above, below = quantize_multiplier(x.scale / y.scale), quantize_multiplier(x.scale * alpha / y.scale)
 
     def function(value: int) -> int:

@@ -12,15 +12,15 @@ SUFFIX = {DType.INT8: "s8", DType.UINT8: "u8", DType.INT16: "s16"}
 
 
 def lower_quantize(ctx: Context, op: Op) -> Lowered:
-    """Float to an integer type, or from one 8- or 16-bit quantisation to another."""
+    """Float to an integer type, or from one quantisation to another."""
     x, y = ctx.input(op, 0), ctx.output(op)
     require_shape(y, x.shape)
-    require_dtype(x, DType.FLOAT32, DType.INT8, DType.UINT8, DType.INT16)
-    require_dtype(y, *SUFFIX)
+    require_dtype(x, DType.FLOAT32, DType.INT8, DType.UINT8, DType.INT16, DType.INT32)
+    require_dtype(y, *SUFFIX, *([] if x.dtype is DType.FLOAT32 else [DType.INT32]))
     if x.dtype is DType.FLOAT32:
         call = f"emulab_quantize_{SUFFIX[y.dtype]}({c_float(y.scale)}, {y.zero_point}, {x.elements}"
         return Lowered([f"{call}, {ctx.pointer(x)}, {ctx.pointer(y)});"], ("convert.c",))
-    if DType.INT16 in (x.dtype, y.dtype):
+    if DType.INT16 in (x.dtype, y.dtype) or DType.INT32 in (x.dtype, y.dtype):
         return lower_requantize(ctx, op, x, y)
     m = quantize_multiplier(x.scale / y.scale)
     return lookup(ctx, op, x, y, lambda value: scale(value - x.zero_point, m) + y.zero_point)

@@ -55,7 +55,9 @@ def window_layer(
     full = bias is not None and bias.dtype is DType.INT32
     values = np.zeros(channels, np.int64)
     if bias is not None:
-        allowed = (DType.INT64,) if op.kind == "DEPTHWISE_CONV_2D" else (DType.INT64, DType.INT32)
+        allowed = {"DEPTHWISE_CONV_2D": (DType.INT64,), "TRANSPOSE_CONV": (DType.INT64, DType.INT16)}.get(
+            op.kind, (DType.INT64, DType.INT32)
+        )
         require_dtype(bias, *allowed)
         if bias.elements != channels:
             raise InputError(f"bias {bias.name!r} has {bias.elements} values, expected {channels}")
@@ -105,6 +107,15 @@ def lower_activation(ctx: Context, op: Op, x: Tensor, y: Tensor) -> Lowered:
     symbol = ctx.constant(f"l{op.index}", "uint16_t", table)
     pointers = f"{ctx.pointer(x)}, {ctx.pointer(y)}"
     line = f"emulab_{op.kind.lower()}_s16({symbol}, {multiplier}, {shift}, {x.elements}, {pointers});"
+    return Lowered([line], ELEMENTWISE, in_place=((y.index, x.index),))
+
+
+def lower_leaky_relu(ctx: Context, op: Op, x: Tensor, y: Tensor, alpha: float) -> Lowered:
+    """LEAKY_RELU: one scale above zero, another below."""
+    require_symmetric(x, y)
+    above, below = quantize_multiplier(x.scale / y.scale), quantize_multiplier(x.scale * alpha / y.scale)
+    scales = f"{above.value}, {above.shift}, {below.value}, {below.shift}"
+    line = f"emulab_leaky_relu_s16({scales}, {x.elements}, {ctx.pointer(x)}, {ctx.pointer(y)});"
     return Lowered([line], ELEMENTWISE, in_place=((y.index, x.index),))
 
 
@@ -192,13 +203,13 @@ def table_513(span: float, zero: int, function: str) -> NDArray[np.int16]:
     return result
 
 
-_SUFFIX = {DType.INT8: "s8", DType.INT16: "s16"}
+_SUFFIX = {DType.INT8: "s8", DType.INT16: "s16", DType.INT32: "s32"}
 
 
 def lower_requantize(ctx: Context, op: Op, x: Tensor, y: Tensor, act: tuple[int, int] | None = None) -> Lowered:
-    """QUANTIZE between int8 and int16, or from one int16 quantisation to another; `act` clamps the output."""
-    require_dtype(x, DType.INT8, DType.INT16)
-    require_dtype(y, DType.INT8, DType.INT16)
+    """QUANTIZE between int8, int16 and int32, or from one int16 quantisation to another; `act` clamps the output."""
+    require_dtype(x, *_SUFFIX)
+    require_dtype(y, *([DType.INT8, DType.INT16] if x.dtype is DType.INT32 else _SUFFIX))
     m = quantize_multiplier(x.scale / y.scale)
     low, high = act or INT_RANGE[y.dtype]
     fields: dict[str, object] = {"zero_a": x.zero_point, "out_zero": y.zero_point}

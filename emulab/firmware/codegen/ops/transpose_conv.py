@@ -22,7 +22,8 @@ def lower_transpose_conv(ctx: Context, op: Op) -> Lowered:
         require_rank(tensor, 4)
         if 0 in tensor.shape:
             raise InputError(f"tensor {tensor.name!r} has an empty shape {list(tensor.shape)}")
-    require_shape(y, tuple(integers(ctx.input(op, 0), 4)))
+    if ctx.input(op, 0).is_constant:  # else computed from shapes that are known here, as the output's is
+        require_shape(y, tuple(integers(ctx.input(op, 0), 4)))
     o = op.options
     assert isinstance(o, TransposeConvOptions)
     out_c, kernel_h, kernel_w, in_c = w.shape

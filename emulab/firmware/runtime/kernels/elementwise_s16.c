@@ -126,6 +126,16 @@ void emulab_softmax_s16(const emulab_softmax_s16_params *p, int32_t rows, const 
     }
 }
 
+void emulab_leaky_relu_s16(int32_t multiplier, int32_t shift, int32_t below_multiplier, int32_t below_shift, int32_t n,
+                           const int16_t *in, int16_t *out)
+{
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t x = in[i] >= 0 ? emulab_scale(in[i], multiplier, shift)
+                                     : emulab_scale(in[i], below_multiplier, below_shift);
+        out[i] = (int16_t)emulab_clamp(x, -32768, 32767);
+    }
+}
+
 #define EMULAB_REQUANTIZE(name, from, to)                                                                              \
     void name(const emulab_mul_s8_params *p, int32_t n, const from *in, to *out)                                       \
     {                                                                                                                  \
@@ -137,3 +147,7 @@ void emulab_softmax_s16(const emulab_softmax_s16_params *p, int32_t rows, const 
 EMULAB_REQUANTIZE(emulab_requantize_s16_s16, int16_t, int16_t)
 EMULAB_REQUANTIZE(emulab_requantize_s16_s8, int16_t, int8_t)
 EMULAB_REQUANTIZE(emulab_requantize_s8_s16, int8_t, int16_t)
+EMULAB_REQUANTIZE(emulab_requantize_s8_s32, int8_t, int32_t)
+EMULAB_REQUANTIZE(emulab_requantize_s16_s32, int16_t, int32_t)
+EMULAB_REQUANTIZE(emulab_requantize_s32_s8, int32_t, int8_t)
+EMULAB_REQUANTIZE(emulab_requantize_s32_s16, int32_t, int16_t)

@@ -41,6 +41,10 @@ void emulab_logistic_s16(const uint16_t *table, int32_t multiplier, int32_t shif
 void emulab_tanh_s16(const uint16_t *table, int32_t multiplier, int32_t shift, int32_t n, const int16_t *in,
                      int16_t *out);
 
+/* One scale for what is not negative, another below. */
+void emulab_leaky_relu_s16(int32_t multiplier, int32_t shift, int32_t below_multiplier, int32_t below_shift, int32_t n,
+                           const int16_t *in, int16_t *out);
+
 /* Tables of 513 values over -32768 to 32767, between which is interpolated. */
 typedef struct {
     int32_t n;
@@ -54,5 +58,9 @@ void emulab_softmax_s16(const emulab_softmax_s16_params *p, int32_t rows, const 
 void emulab_requantize_s16_s16(const emulab_mul_s8_params *p, int32_t n, const int16_t *in, int16_t *out);
 void emulab_requantize_s16_s8(const emulab_mul_s8_params *p, int32_t n, const int16_t *in, int8_t *out);
 void emulab_requantize_s8_s16(const emulab_mul_s8_params *p, int32_t n, const int8_t *in, int16_t *out);
+void emulab_requantize_s8_s32(const emulab_mul_s8_params *p, int32_t n, const int8_t *in, int32_t *out);
+void emulab_requantize_s16_s32(const emulab_mul_s8_params *p, int32_t n, const int16_t *in, int32_t *out);
+void emulab_requantize_s32_s8(const emulab_mul_s8_params *p, int32_t n, const int32_t *in, int8_t *out);
+void emulab_requantize_s32_s16(const emulab_mul_s8_params *p, int32_t n, const int32_t *in, int16_t *out);
 
 #endif

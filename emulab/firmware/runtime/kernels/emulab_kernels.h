@@ -119,6 +119,7 @@ typedef struct {
 } emulab_softmax_s8_params;
 
 void emulab_softmax_s8(const emulab_softmax_s8_params *p, int32_t rows, const int8_t *in, int8_t *out);
+void emulab_softmax_s8_s16(const emulab_softmax_s8_params *p, int32_t rows, const int8_t *in, int16_t *out);
 
 /* Bytes through a 256-entry table indexed by the byte as unsigned. */
 void emulab_lookup_8(const int8_t *table, int32_t n, const int8_t *in, int8_t *out);
