@@ -8,7 +8,8 @@ from emulab.timing.base import Q8
 from emulab.timing.cortex_m4 import CortexM4
 
 NARROW, WIDE, LOAD = "0130", "01f10101", "d1f80000"  # adds r0,#1; add.w r1,r1,#1; ldr.w r0,[r1]
-COMPARE, BRANCH, FAR = "0028", "00d1", "40f08080"  # cmp r0,#0; bne; bne.w
+COMPARE, WIDE_COMPARE = "0028", "b0f1000f"  # cmp r0,#0; cmp.w r0,#0
+BRANCH, FAR = "00d1", "40f08080"  # bne; bne.w
 FLASH = 0x08000000
 
 
@@ -43,15 +44,16 @@ def fallen_into(before: str, at: int, after: str) -> float:
 @pytest.mark.parametrize(
     ("before", "at", "after", "lost"),
     [
-        (NARROW + COMPARE + FAR, 0, WIDE + WIDE, 1),
-        (NARROW + COMPARE + BRANCH, 0, WIDE + WIDE, 1),
-        (NARROW + COMPARE + BRANCH, 0, WIDE + NARROW, 0),
-        (COMPARE + BRANCH, 0, WIDE + NARROW, 0),
-        (COMPARE + BRANCH, 0, WIDE + WIDE, 0),
-        (WIDE + WIDE + COMPARE + BRANCH, 2, NARROW + WIDE, 0),
-        (WIDE + COMPARE + FAR, 0, WIDE + WIDE, 1),  # the run goes on: branch and two more
-        (WIDE + COMPARE + FAR, 0, WIDE + NARROW, 0),
-        (NARROW + COMPARE + NARROW + "00bf" + FAR, 0, WIDE + WIDE, 0),  # flags known when the branch is decoded
+        (LOAD + NARROW + COMPARE + FAR, 0, WIDE + WIDE, 0),  # the compare does not follow the load
+        (LOAD + "0868" + COMPARE + FAR, 0, LOAD + "0868", 1),  # ldr.w, ldr, cmp, bne.w | ldr.w, ldr: at -O2
+        (LOAD + LOAD + COMPARE + FAR, 2, LOAD + LOAD, 1),
+        (LOAD + LOAD + COMPARE + FAR, 0, LOAD + LOAD, 1),  # the run goes on: branch and two more
+        (LOAD + WIDE_COMPARE + BRANCH, 0, LOAD + LOAD, 1),
+        (LOAD + WIDE_COMPARE + BRANCH, 2, LOAD + LOAD, 1),
+        ("0868" + "0868" + COMPARE + BRANCH, 2, LOAD + NARROW, 0),  # and what -Os makes
+        ("0868" + LOAD + COMPARE + BRANCH, 0, "0868" + LOAD, 0),
+        (LOAD + "0868" + COMPARE + "00bf00bf" + FAR, 0, WIDE + WIDE, 0),  # flags known when the branch is decoded
+        (NARROW + COMPARE + FAR, 0, WIDE + WIDE, 0),  # no load
     ],
 )
 def test_a_branch_that_is_not_taken_costs_a_request(before: str, at: int, after: str, lost: int) -> None:
