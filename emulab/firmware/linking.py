@@ -110,11 +110,12 @@ def _does_not_fit(
     needed: dict[str, float] = {}
     for name, excess in overflow.regions:
         region = by_name["FLASH" if name == "FLASH" else "RAM"]
-        of_it = (
-            f"weights {generated.weight_bytes}"
-            if region.name == "FLASH"
-            else f"arena {generated.arena_bytes}, stack {stack_bytes}"
-        )
+        shares = {"weights": generated.weight_bytes}
+        if region.name != "FLASH":
+            shares = {"arena": generated.arena_bytes, "stack": stack_bytes}
+        # code, or input, front end and console: without it the shares seem not to add up
+        shares["all else"] = region.size_bytes + excess - sum(shares.values())
+        of_it = ", ".join(f"{what} {size}" for what, size in shares.items())
         key, other = ("flash_bytes", 0) if region.name == "FLASH" else ("ram_bytes", stack_bytes)
         needed[key] = region.size_bytes + excess - other
         parts.append(
