@@ -130,7 +130,9 @@ def test_model_too_big_for_flash() -> None:
     platform = board("generic-rv32")
     small = platform.soc.memories["flash"].model_copy(update={"size_bytes": 16384})
     soc = platform.soc.model_copy(update={"memories": {**platform.soc.memories, "flash": small}})
-    with pytest.raises(InputError, match=r"flash needs \d+ bytes \(weights \d+\) and has 16384 \(flash\)"):
+    with pytest.raises(
+        InputError, match=r"flash needs \d+ bytes \(weights \d+, all else \d+\) and has 16384 \(flash\)"
+    ):
         build(HAR, platform.model_copy(update={"soc": soc}))
 
 
