@@ -152,9 +152,10 @@ def _tensor_macros(kind: str, t: Tensor) -> list[str]:
     return lines
 
 
-def header_file(graph: Graph, layers: Sequence[_Layer], arena_bytes: int) -> str:
+def header_file(graph: Graph, layers: Sequence[_Layer], arena_bytes: int, variables: int = 0) -> str:
     """`model.h`: sizes, quantisation and the entry points."""
     main = graph.main
+    state = [f"#define EMULAB_MODEL_VARIABLES {variables}"] if variables else []
     lines = [
         LICENCE.format(name=comment(graph.name)),
         "#ifndef EMULAB_MODEL_H",
@@ -166,6 +167,7 @@ def header_file(graph: Graph, layers: Sequence[_Layer], arena_bytes: int) -> str
         f"#define EMULAB_MODEL_LAYERS {len(layers)}",
         f"#define EMULAB_MODEL_ARENA_BYTES {arena_bytes}",
         f"#define EMULAB_MODEL_WEIGHT_BYTES {sum(layer.weight_bytes for layer in layers)}",
+        *state,
         f"#define EMULAB_MODEL_INPUTS {len(main.inputs)}",
         f"#define EMULAB_MODEL_OUTPUTS {len(main.outputs)}",
         "",

@@ -151,7 +151,7 @@ def generate_from_graph(
     texts = {
         "model_weights.h": constants_file(ctx.constants),
         "model.c": source_file(ctx, lowered, [layer.symbol for layer in layers], memory, arena_bytes),
-        "model.h": header_file(graph, layers, arena_bytes),
+        "model.h": header_file(graph, layers, arena_bytes, len(ctx.variables)),
     }
     files = _write(out_dir, texts)
     kernels = dict.fromkeys(name for low in lowered for name in low.sources)

@@ -98,12 +98,21 @@ static void run(uint32_t times)
     }
 }
 
+/* Commands do not depend on one another: a model with state starts each anew, and goes on from inference to inference. */
+static void start_anew(void)
+{
+#if defined(EMULAB_MODEL_VARIABLES) && !defined(EMULAB_STREAM)
+    emulab_model_reset();
+#endif
+}
+
 void dut_infer(uint32_t warmups, uint32_t inferences)
 {
     prepare();
     dut_print("m-warmup-start-%lu\r\n", (unsigned long)warmups);
     run(warmups);
     dut_print("m-warmup-done\r\n");
+    start_anew();
     dut_print("m-infer-start-%lu\r\n", (unsigned long)inferences);
     dut_timestamp();
     EMULAB_WINDOW_BEGIN(inference);

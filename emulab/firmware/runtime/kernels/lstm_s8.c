@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* UNIDIRECTIONAL_SEQUENCE_LSTM on int8 with a 16-bit cell. */
-#include "emulab_fixed.h"
+#include "emulab_dot.h"
 #include "emulab_int16.h"
 #include "emulab_recurrent.h"
-
-static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n)
-{
-    int32_t sum = 0;
-    for (int32_t i = 0; i < n; i++) {
-        sum += x[i] * w[i];
-    }
-    return sum;
-}
 
 static inline int32_t clamp_16(int32_t x)
 {
@@ -25,9 +16,9 @@ static void argument(const emulab_lstm_s8_params *p, int32_t gate, const int8_t 
     const int8_t *w = p->weights + gate * units * inputs, *r = p->recurrent + gate * units * units;
     for (int32_t u = 0; u < units; u++, w += inputs, r += units) {
         const int32_t at = gate * units + u;
-        const int32_t x = emulab_scale(p->bias[at] + dot(in, w, inputs), p->multiplier[gate], p->shift[gate]);
+        const int32_t x = emulab_scale(p->bias[at] + emulab_dot_s8(in, w, inputs, 0), p->multiplier[gate], p->shift[gate]);
         const int32_t h =
-            emulab_scale(p->recurrent_bias[at] + dot(hidden, r, units), p->multiplier[gate + 4], p->shift[gate + 4]);
+            emulab_scale(p->recurrent_bias[at] + emulab_dot_s8(hidden, r, units, 0), p->multiplier[gate + 4], p->shift[gate + 4]);
         out[u] = (int16_t)clamp_16(clamp_16(x) + clamp_16(h));
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* SVDF: a dense layer, each output of which is filtered over time. */
-#include "emulab_fixed.h"
+#include "emulab_dot.h"
 #include "emulab_recurrent.h"
 
 /* State is [batch][filter][memory], oldest first: it moves by one, and the newest is computed. */
@@ -13,10 +13,8 @@
             for (int32_t u = 0; u < p->units; u++) {                                                                   \
                 int32_t sum = p->bias ? p->bias[u] : 0;                                                                \
                 for (int32_t r = 0; r < p->rank; r++, over_time += p->memory, state += p->memory) {                    \
-                    int32_t feature = 0;                                                                               \
-                    for (int32_t i = 0; i < p->inputs; i++) {                                                          \
-                        feature += *w++ * (in[i] - p->in_zero);                                                        \
-                    }                                                                                                  \
+                    int32_t feature = emulab_dot_s8(in, w, p->inputs, p->in_zero);                                     \
+                    w += p->inputs;                                                                                    \
                     feature = emulab_clamp(emulab_scale(feature, p->feature_multiplier, p->feature_shift), low, high); \
                     for (int32_t k = 0; k + 1 < p->memory; k++) {                                                      \
                         state[k] = state[k + 1];                                                                       \

@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: MIT-0 */
 /* TRANSPOSE_CONV on int8: each output gathers the inputs whose windows reach it. */
-#include "emulab_fixed.h"
+#include "emulab_dot.h"
 #include "emulab_kernels.h"
-
-static inline int32_t dot(const int8_t *x, const int8_t *w, int32_t n, int32_t zero)
-{
-    int32_t sum = 0;
-    for (int32_t i = 0; i < n; i++) {
-        sum += (x[i] - zero) * w[i];
-    }
-    return sum;
-}
 
 /* The channels of one output pixel, at (y, x) of the padded output. */
 static void pixel(const emulab_transpose_conv_s8_params *p, int32_t y, int32_t x, const int8_t *in, int8_t *out)
@@ -26,7 +17,7 @@ static void pixel(const emulab_transpose_conv_s8_params *p, int32_t y, int32_t x
                 const int32_t ix = (x - kx) / g->stride_w;
                 if (iy >= 0 && iy < g->in_h && ix >= 0 && ix < g->in_w) {
                     const int8_t *tap = w + (ky * g->kernel_w + kx) * g->in_c;
-                    sum += dot(in + (iy * g->in_w + ix) * g->in_c, tap, g->in_c, p->in_zero);
+                    sum += emulab_dot_s8(in + (iy * g->in_w + ix) * g->in_c, tap, g->in_c, p->in_zero);
                 }
             }
         }
