@@ -10,7 +10,11 @@ from codegen_host import Reference
 from codegen_target import TargetModel
 from tflite_builder import O, T, build_model, constant
 
+from emulab.backends.base import SessionOptions, load_backend
+from emulab.dut import DutClient
+from emulab.firmware.build import BuildOptions, build
 from emulab.firmware.codegen import KernelTarget
+from emulab.model.platform import load_platform
 
 pytest.importorskip("tflite_micro", reason="the reference interpreter is missing: pip install tflite-micro")
 pytest.importorskip("ziglang", reason="the compiler is missing: pip install ziglang")
@@ -119,3 +123,26 @@ def test_on_a_core(tmp_path: Path, make, target: KernelTarget) -> None:
         np.testing.assert_array_equal(y, reference(x)[0])
         seen.add(y.tobytes())
     assert len(seen) == 8
+
+
+@pytest.mark.parametrize("board", ["nucleo-l4r5zi", "generic-rv32"])
+@pytest.mark.parametrize("make", [decoder, memory])
+def test_as_firmware_of_a_board(tmp_path: Path, make, board: str) -> None:
+    """Built, booted and asked over its console; a model with state starts anew with each command."""
+    model = make()
+    path = tmp_path / "model.tflite"
+    path.write_bytes(model)
+    platform = load_platform(board).platform
+    built = build(path, platform, options=BuildOptions(model_id="more01"))
+    rng = np.random.default_rng(7)
+    with load_backend("unicorn").open(platform, built.image, SessionOptions()) as session:
+        dut = DutClient(session.console, session.clock, limit_s=60)
+        dut.sync()
+        for inferences in (1, 1, 3):
+            x, reference = rng.integers(-128, 128, built.inputs[0].shape, np.int8), Reference(model)
+            dut.load(x.tobytes())
+            dut.infer(inferences, 1)
+            lines = dut.command("output")
+            got = bytes.fromhex("".join(line.removeprefix("m-output-") for line in lines).replace("-", ""))
+            wanted = [reference(x)[0] for _ in range(inferences)][-1]
+            np.testing.assert_array_equal(np.frombuffer(got, np.int8), wanted.reshape(-1))
