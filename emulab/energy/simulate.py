@@ -21,7 +21,7 @@ from emulab.errors import InputError
 
 if TYPE_CHECKING:
     from emulab.energy.montecarlo import Distribution
-    from emulab.model.dutycycle import DutyCycle, Phase
+    from emulab.model.dutycycle import Battery, DutyCycle, Phase
     from emulab.model.platform import Platform
     from emulab.model.record import Result, RunRecord
     from emulab.model.scenario import LoadedScenario
@@ -57,6 +57,8 @@ class Simulation:
     result: DutyCycleResult
     windows: Mapping[str, ComputeWindow]
     distribution: Distribution | None = None
+    period_s: float | None = None
+    battery: str | None = None
 
 
 def windows_of_result(result: Result, platform: Platform) -> dict[str, ComputeWindow]:
@@ -138,7 +140,16 @@ def simulate_scenario(
         from emulab.energy.montecarlo import monte_carlo as draw
 
         distribution = draw(platform, cycle, windows or {}, samples=monte_carlo, seed=chosen, workers=workers)
-    return Simulation(label or platform.name, platform.name, result, dict(windows or {}), distribution)
+    battery = None if cycle.battery is None else _cells(cycle.battery)
+    return Simulation(
+        label or platform.name, platform.name, result, dict(windows or {}), distribution, cycle.period_s, battery
+    )
+
+
+def _cells(battery: Battery) -> str:
+    """``2 x aa-lithium``: what the battery is made of."""
+    number = battery.series * battery.parallel
+    return battery.type if number == 1 else f"{number} x {battery.type}"
 
 
 def human_time(seconds: float | None) -> str:
@@ -219,6 +230,8 @@ def as_data(item: Simulation) -> dict[str, Any]:
         "label": item.label,
         "platform": item.platform,
         "mode": r.mode,
+        "period_s": item.period_s,
+        "battery": item.battery,
         "duration_s": r.duration_s,
         "jobs": r.jobs,
         "supply_v": r.supply_v,

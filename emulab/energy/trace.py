@@ -225,7 +225,7 @@ def write_csv(trace: CurrentTrace, file: Path) -> Path:
 
 
 def write_parquet(trace: CurrentTrace, file: Path) -> Path:
-    """Write *trace* as Parquet: ``timestamp_ms``, ``current_ua``, ``min_ua``, ``max_ua``. Needs pyarrow.
+    """Write *trace* as Parquet, in the columns of the CSV (``CSV_HEADER``). Needs pyarrow.
 
     Raises ToolError with the line that installs pyarrow, or where the file cannot be written.
     """
@@ -238,7 +238,7 @@ def write_parquet(trace: CurrentTrace, file: Path) -> Path:
 
     from emulab.model.record import write_bytes
 
-    names = ("timestamp_ms", "current_ua", "min_ua", "max_ua")
+    names = CSV_HEADER.split(",")
     meta = {"voltage_v": repr(trace.voltage_v), "step_s": repr(trace.step_s), "source": trace.source}
     table = pyarrow.table(dict(zip(names, _columns(trace), strict=True))).replace_schema_metadata(meta)
     buffer = BytesIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from emulab.errors import InputError
 from emulab.report.units import duration
 
 MAX_POINTS = 8000
+NOTE = "the most likely cycle; of each step the highest current, so that short pulses show; drag to zoom, double-click for the whole cycle"
+SLEEP_POINTS = 1000
 
 
 @dataclass(frozen=True)
@@ -63,9 +66,10 @@ def simulation_rows(records: list[SimulationRecord]) -> list[dict[str, str]]:
         share = f" ({energy_j / total:.1%})" if total else ""
         return human(energy_j / record.data["duration_s"] * 86400, "J", 4) + share
 
-    lives = [r.data.get("battery_life_s") for r in records]
     rows = [
-        row("battery life", ["-" if life is None else duration(life) for life in lives]),
+        row("cycle", [_known(r.data.get("period_s"), lambda value: f"every {duration(value)}") for r in records]),
+        row("battery", [_known(r.data.get("battery"), str) for r in records]),
+        row("battery life", [_life(r.data) for r in records]),
         row("mean current", [human(r.data["mean_current_a"], "A", 4) for r in records]),
         row("peak current", [human(r.data["peak_current_a"], "A", 4) for r in records]),
         row("energy per day", [human(r.data["energy_j"] / r.data["duration_s"] * 86400, "J", 4) for r in records]),
@@ -78,19 +82,48 @@ def simulation_rows(records: list[SimulationRecord]) -> list[dict[str, str]]:
     return rows
 
 
+def _known(value: Any, shown: Callable[[Any], str]) -> str:
+    return "-" if value is None else shown(value)
+
+
+def _life(data: dict[str, Any]) -> str:
+    """Battery life, with the interval of its draws where there are some; ``-`` without a battery."""
+    life = data.get("battery_life_s")
+    if life is None:
+        return "does not end" if data.get("battery_end") else "-"
+    drawn = data.get("monte_carlo", {}).get("life_s")
+    if not drawn:
+        return duration(life)
+    low, high = (_known(drawn[key], duration) for key in ("p05", "p95"))
+    return f"{duration(life)} ({low} to {high}, 90 %)"
+
+
+def _awake_s(trace: tuple[list[float], ...]) -> float:
+    """When the current is last above one and a half times that of the sleep at the end."""
+    time, _, _, high = trace
+    return next((t for t, value in zip(reversed(time), reversed(high), strict=True) if value > 1.5 * high[-1]), 0.0)
+
+
 def write_simulation_comparison(records: list[SimulationRecord], folder: Path) -> Path:
     """Write ``compare.html`` with the table and the currents of one cycle each, on one axis."""
-    from emulab.report.html import read_trace
+    from emulab.report.html import read_trace, thinned
 
+    read = [(record, read_trace(record.trace)) for record in records if record.trace is not None]
+    shown_s = 1.2 * max((_awake_s(trace) for _, trace in read), default=0.0)
     traces = []
-    for record in records:
-        if record.trace is None:
-            continue
-        time, mean, _, _ = read_trace(record.trace)
-        step = max(1, len(time) // MAX_POINTS)
+    for record, trace in read:
+        split = sum(time < shown_s for time in trace[0])
+        awake = thinned(tuple(column[:split] for column in trace), MAX_POINTS)
+        asleep = thinned(tuple(column[split:] for column in trace), SLEEP_POINTS)
+        time, high = (awake[place] + asleep[place] for place in (0, 3))
         line = {"type": "scattergl", "mode": "lines", "name": record.label, "line": {"shape": "hv"}}
-        traces.append({**line, "x": time[::step], "y": mean[::step]})
-    layout = {"xaxis": {"title": {"text": "s"}}, "yaxis": {**si_axis("A", "current", logarithmic=True), "dtick": 1}}
-    figures = [{"title": "Current over one cycle", "note": "", "data": traces, "layout": layout}] if traces else []
+        traces.append({**line, "x": time, "y": high})
+    whole_s = max((trace[0][-1] for _, trace in read), default=0.0)
+    zoom = {"range": [0.0, shown_s]} if 0 < shown_s < 0.7 * whole_s else {}
+    layout = {
+        "xaxis": {"title": {"text": "s"}, **zoom},
+        "yaxis": {**si_axis("A", "current", logarithmic=True), "dtick": 1},
+    }
+    figures = [{"title": "Current over one cycle", "note": NOTE, "data": traces, "layout": layout}] if traces else []
     rows = simulation_rows(records)
     return write_page(folder / "compare.html", "simulations.html.j2", figures, title="duty cycles", rows=rows)

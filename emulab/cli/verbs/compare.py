@@ -8,7 +8,11 @@ from pathlib import Path
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="run folders or run.json: emulated, then physical"
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="run folders or run.json: emulated, then physical; or any number of folders that simulate left",
     )
     parser.add_argument(
         "--published", default="", metavar="KEY", help="a published result instead (emulab list published)"
@@ -55,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
             first = args.runs[0] if args.runs[0].is_dir() else args.runs[0].parent
             screen.print(str(write_simulation_comparison(simulations, args.output or first)), style="dim", markup=False)
         return 0
+    if any(is_simulation(path) for path in args.runs):
+        other = next(path for path in args.runs if not is_simulation(path))
+        said = "is not one" if other.exists() else "is not there"
+        raise InputError(f"compare: simulations are compared with simulations; {other} {said} (no simulation.json)")
     if len(args.runs) > 2 or (args.published and len(args.runs) > 1):
         raise InputError(
             "compare: expected RUN RUN, one RUN with both kinds of results, or one RUN with --published KEY"
