@@ -229,3 +229,11 @@ def test_many_targets_are_told_in_tables_that_fit(record: RunRecord) -> None:
         assert [heads.count(f"board-{n:02d}") for n in range(12)] == [1] * 12
         said = " ".join(text.split())
         assert said.count("energy / inference, battery life: the platform has no power data") == 1
+
+
+def test_commands_in_a_description_are_set_as_code(record: RunRecord, tmp_path: Path) -> None:
+    described = record.model_copy(
+        update={"scenario": {"name": "x", "description": "run `emulab <b> pull`, or a ` alone"}}
+    )
+    text = html.write_html(described, tmp_path).read_text()
+    assert "<p>run <code>emulab &lt;b&gt; pull</code>, or a ` alone</p>" in text
