@@ -189,7 +189,7 @@ def simulate(
 
     Compute windows come from *windows*, a finished run, else the model is run for them on the embedded machine.
     """
-    from emulab.energy.simulate import needed_windows, result_of, simulate_scenario, windows_of_result
+    from emulab.energy.simulate import check_cycle, needed_windows, result_of, simulate_scenario, windows_of_result
     from emulab.errors import InputError
     from emulab.model.platform import load_platform
     from emulab.run.execute import compute_windows
@@ -201,6 +201,7 @@ def simulate(
         raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
     job = plan(loaded.scenario, [platform] if platform else [])[0]
     board = load_platform(job.platform).platform
+    check_cycle(loaded, board)
     if windows is not None:
         found = windows_of_result(result_of(windows.record, job.platform), board)
     else:

@@ -73,7 +73,7 @@ def load_cell(battery: Battery) -> Cell:
         try:
             part = load_part(battery.type)
         except InputError as error:
-            raise InputError(f"duty_cycle.battery.type: {error}, custom") from None
+            raise InputError(f"duty_cycle.battery.type: {error}; or custom, with all parameters") from None
         if part.cell is None:
             raise InputError(f"duty_cycle.battery.type: part {battery.type!r} is a {part.kind}, not a battery")
         base = part.cell.model_dump(exclude_none=True, by_alias=True)

@@ -113,6 +113,14 @@ def needed_windows(cycle: DutyCycle) -> set[str]:
     return names(cycle.phases).union(*(names(event.phases) for event in cycle.events))
 
 
+def check_cycle(loaded: LoadedScenario, platform: Platform) -> None:
+    """Say what is wrong with the duty cycle on *platform* before its windows are measured. InputError with the place."""
+    cycle = loaded.scenario.duty_cycle
+    if cycle is None:
+        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
+    Study(platform, cycle, {name: ComputeWindow(1e-9) for name in needed_windows(cycle)}, folder=loaded.folder)
+
+
 def simulate_scenario(
     loaded: LoadedScenario,
     platform: Platform,

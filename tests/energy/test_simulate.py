@@ -196,3 +196,17 @@ def test_exact_tolerances_give_the_exact_result() -> None:
 def test_nonsense_options_are_one_line(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate", "vibration-node", *options]) == 2
     assert capsys.readouterr().err.splitlines() == [f"emulab: error: {said}"]
+
+
+def test_a_wrong_phase_is_told_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("windows were measured")
+
+    monkeypatch.setattr("emulab.run.execute.compute_windows", never)
+    phases = "duty_cycle.phases=[{name: think, run: inference}, {name: send, use: uart2, bytes: 10}]"
+    assert main(["simulate", "vibration-node", "--set", phases, "--output", str(tmp_path / "new")]) == 2
+    said = "duty_cycle.phases.1 (send): component 'uart2' is unknown; did you mean 'uart'?"
+    assert capsys.readouterr().err.splitlines() == [f"emulab: error: {said}"]
+    assert not (tmp_path / "new").exists()

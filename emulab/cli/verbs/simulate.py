@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
         Simulation,
         as_data,
         breakdown_rows,
+        check_cycle,
         needed_windows,
         parse_duration,
         result_of,
@@ -68,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     needed = needed_windows(cycle)
     record = None if args.windows is None else read_record(args.windows)
     jobs = {job.platform: job for job in reversed(plan(loaded.scenario, args.platforms, args.backends))}
+    for name in jobs:
+        check_cycle(loaded, load_platform(name).platform)
     simulations: list[Simulation] = []
     name = f"simulate-{loaded.scenario.name}"
     with run_folder(args.output, name, datetime.now(UTC)) as folder, progress(quiet=args.json) as step:
