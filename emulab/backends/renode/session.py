@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulab.backends.emulator import EmulatorSession
+from emulab.backends.marker_sites import marker_sites
 from emulab.backends.renode.metrics import Metrics
 from emulab.backends.renode.mix import Mix
 from emulab.backends.renode.monitor import MonitorTimeout
@@ -97,8 +98,18 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
         """markers stored to since the last pause"""
         self.metrics: Path | None = None
         """what Renode's profiler writes"""
+        self._reached: dict[int, list[int]] = {}
+        """numbers of the tracker's addresses by where the machine is when they are reached"""
+        watched = set()
+        for number, (address, _, _) in enumerate(tracker.addresses):
+            # Renode's translated code does not report each store to a watched address: rather the store's own place
+            places = marker_sites(image, address) if number in tracker.markers else (address & ~1,)
+            if not places:
+                watched.add(address)
+            for place in places:
+                self._reached.setdefault(place, []).append(number)
         self._set_hooks()
-        for address in sorted({tracker.addresses[number][0] for number in tracker.markers}):
+        for address in sorted(watched):
             self._command(f'emulab_mark "{address:x}"')
 
     def details(self) -> dict[str, Any]:
@@ -178,19 +189,18 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
     # -- counts --------------------------------------------------------------------------------------------
 
     def _set_hooks(self) -> None:
-        """A hook at every window address but the one where the machine stands: it would stop there for ever."""
-        for number, (address, _, _) in enumerate(self._tracker.addresses):
-            if number not in self._tracker.markers and address & ~1 not in self._hooked:
-                self._hooked.add(address & ~1)
-                self._command(f'sysbus.cpu AddHook 0x{address & ~1:X} "{PAUSE}"')
+        """A hook wherever an edge is but where the machine stands: it would stop there for ever."""
+        for place in self._reached:
+            if place not in self._hooked:
+                self._hooked.add(place)
+                self._command(f'sysbus.cpu AddHook 0x{place:X} "{PAUSE}"')
 
     def _at_hook(self, pc: int) -> None:
         self._set_hooks()
         if pc not in self._hooked:
             return
-        for number, (address, _, _) in enumerate(self._tracker.addresses):
-            if number not in self._tracker.markers and address & ~1 == pc:
-                self._tracker.at_address(number, self._now)
+        for number in self._reached[pc]:
+            self._tracker.at_address(number, self._now)
         self._command(f"sysbus.cpu RemoveHooksAt 0x{pc:X}")
         self._hooked.discard(pc)
 
