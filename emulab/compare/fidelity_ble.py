@@ -3,138 +3,51 @@
     python -m emulab.compare.fidelity_ble --published RESULTS.csv [--without COLUMN=PATTERN,...] [-o docs/fidelity-ble.md]
 
 The currents of a part are its data sheet's. What a vendor's protocol stack computes around an event no data sheet
-says: it is a time at the core's active current, taken from *other* boards' published events, never from the board's
-own rows. RESULTS.csv has one row per capture (board, capture, supply_V, sleep_current_uA, sleep_power_uW,
+says: it is work at the rate of the core's CoreMark, taken from *other* boards' published events, never from the
+board's own rows. RESULTS.csv has one row per capture (board, capture, supply_V, sleep_current_uA, sleep_power_uW,
 adv_event_energy_uJ, energy_per_1s_period_uJ), as the BlueJoule project publishes them.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulab.errors import InputError
+from emulab.compare.beacons import RADIOS, Beacon, read_beacons
 
 if TYPE_CHECKING:
     from emulab.energy.component import Component
 
 LIMIT = 0.15
-DATA_BYTES = 19
-SHORT_PACKETS = {("ti-23-lp", "emscript-2V2-J"), ("ti-23-lp", "emscript-3V0-J")}
-"""Two captures show packets of 200 us instead of 280: 9 bytes of advertising data."""
-
-
-DCDC_FROM_V = 2.2
-"""Below this supply the DC/DC of an EFR32 of series 2 is bypassed (Silicon Labs peripheral_examples, dcdc_vmon)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Radio:
-    """How a board's captures map onto a part.
-
-    ``ldo``: its DC/DC is not used; ``dcdc_from_v``: nor is it below this supply. ``stacks``: captures of a protocol
-    stack that computes per event. ``sleeps``: state of the part between events, where a capture's firmware chooses
-    another than the initial one. ``derived``: what of the part is another chip's, ``bypass_derived``: what of it once
-    the DC/DC is bypassed; such captures teach no stack.
-    """
-
-    part: str
-    ldo: bool = False
-    dcdc_from_v: float = 0.0
-    stacks: tuple[str, ...] = ()
-    sleeps: Mapping[str, str] = field(default_factory=dict)
-    derived: str = ""
-    bypass_derived: str = ""
-
-    def borrowed(self, supply_v: float) -> str:
-        """What of the part's figures at *supply_v* is another chip's; empty: nothing."""
-        return self.derived or (self.bypass_derived if supply_v < self.dcdc_from_v else "")
-
-    def suffix(self, supply_v: float) -> str:
-        """Ending of the names of states and uses at *supply_v*."""
-        return "_ldo" if self.ldo or supply_v < self.dcdc_from_v else ""
-
-
-RADIOS = {
-    "ti-23-lp": Radio("cc2340r5-radio", stacks=("simplelink",)),
-    # the published zephyr2 image powers one block of RAM only (MEMCONF CONTROL 0x80) and lets the RRAM go off
-    "nrf-54-dk": Radio("nrf54l15-radio", sleeps={"zephyr2": "sleep_32kb"}),
-    # the published project keeps the debug connection in EM2 (SL_POWER_MANAGER_INIT_EMU_EM2_DEBUG_ENABLE 1)
-    "sil-g22e-ehk": Radio(
-        "efr32bg22-radio",
-        dcdc_from_v=DCDC_FROM_V,
-        stacks=("rail",),
-        sleeps={"rail": "standby_debug"},
-        bypass_derived="ratio without DC/DC (EFR32MG24)",
-    ),
-    # notes of both captures doubt that the DC/DC is on, and both traces transmit with more than the data sheet's power
-    "sil-g24-ek": Radio("efr32mg24-radio", ldo=True, stacks=("rail",)),
-    "sil-g27-dk": Radio("efr32bg27-radio", ldo=True, stacks=("rail",), derived="all currents (EFR32BG22)"),
-    "in-100-dk": Radio("in100-radio", derived="active currents (CC2340R5, EFR32MG24)"),
-    "emm-9305-dvk": Radio("em9305-radio", stacks=("embleu",), derived="all currents (CC2340R5, EFR32)"),
-    "adi-m17-ek": Radio("maxim-max32655-radio", stacks=("msdk",), derived="transmit current (four boards)"),
-}
-"""Boards with a part. Nordic's controller sends the channels from hardware events: its core is hardly awake in the
-published traces, so its rows are the radio alone, as bare metal; so is the IN100, which has no core."""
-
 NOTES = (
     "Where no current table of the chip itself was found, the part says which other chip each figure is from, and the",
     "last column says so. A prediction of that kind is printed with its error, whatever it is; its capture teaches no",
-    "stack. Told from a board's captures is only how it is supplied: that the DC/DC of the EFR32MG24 and EFR32BG27 is",
-    "not used (notes; power while transmitting) and that the EM9305 is supplied linearly (same charge at three supplies).",
-    "Told from published firmware: the zephyr2 image of the nRF54L15 switches off all RAM but 32 KB, the zephyr image",
-    "none (of emscript there is no image: as after reset); the EFR32BG22's keeps the debug connection while asleep.",
+    "stack. A data sheet's radio current leaves the chip around the radio out: what firmware leaves on is added, by the",
+    "vendor's own measurement (Silicon Labs RAIL, EM1P; the EFR32MG24 by it too), the data sheet (CC2340R5: flash and",
+    "DMA) or the vendor's code (MAX32655: the core does not sleep).",
+    "",
+    "Told from a board's traces is only the form of an event: that the EFR32MG24's DC/DC is not used (its note doubts it;",
+    "Zephyr's board description has it on), that the EFR32BG27's is (as that description), that the EM9305 is supplied",
+    "linearly (same charge at three supplies), that the MAX32655 listens after each packet. Told from published",
+    "firmware: the zephyr image of the nRF54L15 is scannable, sends 8 bytes and keeps all RAM, zephyr2 switches off all",
+    "RAM but 32 KB (of emscript there is no image: as after reset; zephyr-3V0-J, whose trace neither listens nor has",
+    "short packets, is taken for another image); the EFR32BG22's keeps the debug connection asleep.",
+    "Told from published source: how long the MAX32655 waits before the first packet and between two (msdk, Cordio).",
     "Below 2.2 V the DC/DC of an EFR32 is bypassed, as in the vendor's example; the EFR32BG22's currents are then by the",
     "ratio of the EFR32MG24's data sheet. The capture rail-3V3-P ran at 1.8 V, as its own settings say.",
-    "EFR32BG27: its transmit power fits the figures without DC/DC; what misses is the stack, far shorter in its trace.",
-    "EM9305 and MAX32655: their stacks take other times than those of the boards learnt from, and nothing published says",
-    "which. Sleep currents scatter by meter, supply and sample far more than a data sheet's typical figure can tell.",
+    "",
+    "EM9305: nothing published says what it draws; the mean of two other chips without DC/DC is a third too much.",
+    "nRF54L15: between two meters, and between two captures of one image, it differs by more than the limit (below);",
+    "the charge of the wake-up pulse, in the traces of its Zephyr images, is in no data sheet. A DC/DC that loses more",
+    "at a higher supply, its exponent learnt from the other boards, was tried: no better, not applied. Sleep currents",
+    "scatter by meter, supply and sample far more than a data sheet's typical figure can tell.",
 )
 
 NO_FIGURES = "no data sheet figures found"
-
-
-@dataclass(frozen=True, slots=True)
-class Beacon:
-    """One published capture: energy of one advertising event and of one second with it, sleep current."""
-
-    board: str
-    capture: str
-    supply_v: float
-    sleep_a: float
-    event_j: float
-    second_j: float
-
-    @property
-    def data_bytes(self) -> int:
-        return 9 if (self.board, self.capture) in SHORT_PACKETS else DATA_BYTES
-
-    @property
-    def image(self) -> str:
-        """What ran, e.g. ``zephyr2`` of the capture ``zephyr2-1V8-J``."""
-        return self.capture.partition("-")[0]
-
-    @property
-    def meter(self) -> str:
-        """Letter of the instrument where the capture's name has one: J (JS220) or P (PPK2)."""
-        last = self.capture.rpartition("-")[2]
-        return last if last in ("J", "P") else ""
-
-    @property
-    def stack(self) -> bool:
-        """Whether a protocol stack computes around each event."""
-        return self.board in RADIOS and self.image in RADIOS[self.board].stacks
-
-    @property
-    def borrowed(self) -> str:
-        """What of the figures it is predicted with is another chip's; empty: nothing."""
-        return RADIOS[self.board].borrowed(self.supply_v) if self.board in RADIOS else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,29 +77,6 @@ class Predicted:
         return self.sleep_a / self.row.sleep_a - 1
 
 
-def read_beacons(file: Path, without: Sequence[Mapping[str, str]] = ()) -> list[Beacon]:
-    """Rows of the table that no filter of *without* matches; InputError when it is not such a table."""
-    names = ("supply_V", "sleep_current_uA", "adv_event_energy_uJ", "energy_per_1s_period_uJ")
-    found = []
-    try:
-        with open(file, newline="", encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                if any(all(fnmatchcase(row.get(n, ""), p) for n, p in one.items()) for one in without):
-                    continue
-                volts, sleep, event, second = (float(row[name]) for name in names)
-                if row.get("sleep_power_uW"):  # the finer of the two: the current has one decimal
-                    sleep = float(row["sleep_power_uW"]) / volts
-                found.append(Beacon(row["board"], row["capture"], volts, sleep * 1e-6, event * 1e-6, second * 1e-6))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError.at(file, "", f"cannot be read: {error}") from None
-    except (KeyError, ValueError, TypeError, ZeroDivisionError) as error:
-        columns = ", ".join(("board", "capture", *names))
-        raise InputError.at(file, "", f"expected a CSV with the columns {columns}: {error}") from None
-    if not found:
-        raise InputError.at(file, "", "no row of a beacon")
-    return found
-
-
 def radio(row: Beacon) -> Component:
     """The row's radio at its supply."""
     from emulab.energy.component import Component
@@ -211,19 +101,21 @@ def use_j(component: Component, use: str, data_bytes: int) -> float:
 def stack_s(row: Beacon) -> float:
     """Time at the core's active current that explains what *row*'s event takes beyond the radio alone."""
     component, suffix = radio(row), RADIOS[row.board].suffix(row.supply_v)
-    alone_j = use_j(component, f"advertise{suffix}", row.data_bytes)
+    alone_j = use_j(component, row.use, row.data_bytes)
     return (row.event_j - alone_j) / (component.current_a(f"cpu{suffix}") * row.supply_v)
 
 
 def stack_of_others(rows: Iterable[Beacon], board: str) -> tuple[float, tuple[str, ...]]:
     """Time of a stack for *board* from the other boards: mean over boards of the median over their captures.
 
-    Only captures whose currents are the chip's own teach.
+    It is work: a slower core takes longer, by CoreMark. Only captures whose currents are the chip's own teach.
     """
+    own_hz = RADIOS[board].coremark_hz
     times: dict[str, list[float]] = {}
     for row in rows:
         if row.stack and row.board != board and not row.borrowed:
-            times.setdefault(row.board, []).append(stack_s(row))
+            ratio = RADIOS[row.board].coremark_hz / own_hz if own_hz else 1.0
+            times.setdefault(row.board, []).append(stack_s(row) * ratio)
     if not times:
         return 0.0, ()
     return statistics.mean(statistics.median(found) for found in times.values()), tuple(sorted(times))
@@ -238,7 +130,7 @@ def predict(rows: Sequence[Beacon]) -> list[Predicted]:
         component, known = radio(row), RADIOS[row.board]
         suffix = known.suffix(row.supply_v)
         sleep_a = component.current_a(known.sleeps.get(row.image, component.schema.initial) + suffix)
-        event_j, time_s = use_j(component, f"advertise{suffix}", row.data_bytes), 0.0
+        event_j, time_s = use_j(component, row.use, row.data_bytes), 0.0
         others: tuple[str, ...] = ()
         if row.stack:
             time_s, others = stack_of_others(rows, row.board)
@@ -257,6 +149,26 @@ def meters(rows: Sequence[Beacon], board: str = "") -> tuple[float, int]:
             by_key.setdefault((row.board, row.image, row.supply_v), {})[row.meter] = row.sleep_a
     ratios = [both["P"] / both["J"] for both in by_key.values() if len(both) == 2]
     return (statistics.median(ratios) if ratios else 1.0), len(ratios)
+
+
+def disagreeing(rows: Sequence[Beacon], figure: Callable[[Beacon], float]) -> list[str]:
+    """Captures of one image and supply whose *figure* by two meters no single prediction can be within the limit of."""
+    by_key: dict[tuple[str, str, float], list[float]] = {}
+    for row in rows:
+        if row.meter:
+            by_key.setdefault((row.board, row.image, row.supply_v), []).append(figure(row))
+    return [
+        f"{board} {image} at {supply_v:g} V ({max(found) / min(found):.2f})"
+        for (board, image, supply_v), found in by_key.items()
+        if len(found) == 2 and max(found) * (1 - LIMIT) > min(found) * (1 + LIMIT)
+    ]
+
+
+PAIRED: tuple[tuple[str, Callable[[Beacon], float]], ...] = (
+    ("energy per second", lambda row: row.second_j),
+    ("advertising event", lambda row: row.event_j),
+    ("sleep current", lambda row: row.sleep_a),
+)
 
 
 def counts(found: Sequence[Predicted]) -> str:
@@ -282,10 +194,10 @@ def markdown(rows: Sequence[Beacon]) -> str:
         "",
         "Written by `python -m emulab.compare.fidelity_ble`. Published captures of the BlueJoule benchmark",
         "(em-foundation/BlueJoule): 0 dBm, three channels, 19 bytes of data, once a second. Currents are those of the",
-        "parts in `platforms/parts`, from data sheets. A vendor's stack is a time at the core's active current, learnt",
-        "from the other boards with such a stack, never from a row of the same board. Which captures have a stack that",
-        "computes was told from their traces and notes; figures of the rows were seen while this form was chosen, so it",
-        "is a check by boards left out, not a blind one.",
+        "parts in `platforms/parts`, from data sheets. A vendor's stack is work at the core's active current and CoreMark",
+        "rate, learnt from the other boards with such a stack, never from a row of the same board. Which captures have a",
+        "stack that computes was told from their traces and notes; figures of the rows were seen while this form was",
+        "chosen, so it is a check by boards left out, not a blind one.",
         "In a duty cycle: `parts: {ble: efr32bg22-radio}`, then `use: ble.advertise_stack` (or `ble.advertise`, the radio",
         "alone) with `bytes: 19`.",
         "",
@@ -324,8 +236,11 @@ def markdown(rows: Sequence[Beacon]) -> str:
             + ", ".join(f"{b} {meters(rows, b)[0]:.2f}" for b in sorted({r.board for r in rows if r.meter == "P"}))
             + ".",
             "On the nRF54L15 it reads down to half, elsewhere not: no meter model that one board teaches helps another, so",
-            "none is applied.",
+            "none is applied. Pairs so far apart that no one prediction is within the limit of both, larger over smaller:",
+            "",
         ]
+        for name, figure in PAIRED:
+            lines.append(f"- {name}: {', '.join(disagreeing(rows, figure)) or 'none'}")
     return "\n".join(lines) + "\n"
 
 
