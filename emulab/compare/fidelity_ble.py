@@ -199,7 +199,7 @@ def markdown(rows: Sequence[Beacon]) -> str:
         "stack that computes was told from their traces and notes; figures of the rows were seen while this form was",
         "chosen, so it is a check by boards left out, not a blind one.",
         "In a duty cycle: `parts: {ble: efr32bg22-radio}`, then `use: ble.advertise_stack` (or `ble.advertise`, the radio",
-        "alone) with `bytes: 19`.",
+        "alone; `advertise_scannable` listens after each packet, where the part has it) with `bytes: 19`.",
         "",
         "| board | capture | sleep uA | predicted | error | event uJ | predicted | error | per second uJ | predicted "
         "| error | stack | of other chips |",
