@@ -48,12 +48,19 @@ def riscv_recipe(
     return tracer.finish()
 
 
+def _may_enable(name: str, operands: list[str]) -> bool:
+    """Whether an instruction on a CSR can let an interrupt in: it writes or sets bits of what enables one."""
+    if name in ("csrr", "csrc", "csrci", "csrrc", "csrrci"):
+        return False
+    return operands[1 if name.startswith("csrr") else 0] in ("mstatus", "mie", "mip")
+
+
 def _riscv_step(tracer: Tracer, number: int, pc: int, name: str, operands: list[str]) -> None:
     name = {"lwsp": "lw", "swsp": "sw"}.get(name, name)
     if name == "wfi":
         tracer.recipe.sleeps = True
         return
-    if name.startswith("csr") or name == "mret":
+    if name == "mret" or (name.startswith("csr") and _may_enable(name, operands)):
         tracer.recipe.unmasks = True
     if (name in _RISCV_LOADS or name in _RISCV_STORES) and len(operands) == 2:
         found = _RISCV_OFFSET.match(operands[1])

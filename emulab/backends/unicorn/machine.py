@@ -83,6 +83,8 @@ class Machine:
         self.core_hz = 1.0
         self.base_s, self.base_q8, self.idle_q8 = 0.0, 0, 0
         self.access_q8: int | None = None
+        self.past_s: float | None = None
+        """The time that is being made up for, by whoever is behind."""
         self.error: BaseException | None = None
         self.power_listeners: list[Callable[[str, str, float], None]] = []
         self.clock_listeners: list[Callable[[float, float], None]] = []
@@ -286,6 +288,8 @@ class Machine:
 
     def now(self) -> float:
         """Virtual time in seconds; within a register access exact to the cycle."""
+        if self.past_s is not None:
+            return self.past_s
         return self.env.now if self.access_q8 is None else self.time_of(self.access_q8)
 
     def cycles(self) -> int:

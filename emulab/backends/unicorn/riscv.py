@@ -106,6 +106,8 @@ class RiscV:
         if self.pending == before:
             return
         self.engine.set(self.const.UC_RISCV_REG_MIP, self.pending)
+        if not self.pending:
+            self.machine.face.interrupt = 0  # there is nothing to look for when interrupts are enabled
         if on and not before >> cause & 1:
             self.machine.face.request = 1
             if self.sleeping and self.wakes():

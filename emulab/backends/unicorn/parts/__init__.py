@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 class SpiDevice(Protocol):
     """A slave on an SPI: selected, exchanges frames, deselected."""
 
+    @property
+    def only_answers(self) -> bool:
+        """The next frame does nothing but give its answer: no pin, no power state, no event comes of it."""
+
     def select(self) -> None: ...
 
     def deselect(self) -> None: ...
@@ -91,9 +95,10 @@ def make_spi_devices(machine: Machine, bus: str) -> dict[str, SpiDevice]:
 class SpiSlaves:
     """The board's parts on one SPI; ``selected`` is the one whose chip-select pin firmware holds low."""
 
-    def __init__(self, machine: Machine, bus: str) -> None:
+    def __init__(self, machine: Machine, bus: str, catch_up: Callable[[], None] | None = None) -> None:
         self.by_pin = make_spi_devices(machine, bus)
         self.selected: SpiDevice | None = None
+        self._catch_up = catch_up
         if self.by_pin:
             machine.pin_listeners.append(self._pin)
 
@@ -101,6 +106,8 @@ class SpiSlaves:
         device = self.by_pin.get(pin.upper())
         if device is None:
             return
+        if self._catch_up is not None:
+            self._catch_up()
         if not level:
             self.selected = device
             device.select()

@@ -65,6 +65,11 @@ class Lis2dh12:
         self._address = None
         self._plan()
 
+    @property
+    def only_answers(self) -> bool:
+        """Reading registers changes none of what others see before the end of the transaction."""
+        return self._reading and self._address is not None
+
     def exchange(self, sent: int, bits: int) -> int:
         """First frame: read bit, auto-increment bit, address; then data (datasheet 6.2)."""
         if self._address is None:
