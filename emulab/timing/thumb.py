@@ -32,7 +32,9 @@ class Instruction:
     indirect table it nop system barrier fpu fpumac fpudiv fpumove fload fstore floadm fstorem mve unknown.
     ``reads`` and ``writes`` are register sets; ``address_reads`` the part of ``reads`` that forms an address;
     ``late_reads`` operands needed late (accumulator of a multiply, data of a store). ``count`` is the number of
-    registers transferred. ``target`` is the address a direct branch goes to.
+    registers transferred. ``target`` is the address a direct branch goes to. ``last_read`` is the last register operand
+    of data processing, the one that is shifted or extended; ``offset`` what is added to the base of a single load or
+    store, None where a register is.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Instruction:
     writes: int = 0
     address_reads: int = 0
     late_reads: int = 0
+    last_read: int = 0
     count: int = 1
     conditional: bool = False
     register_offset: bool = False
@@ -50,6 +53,7 @@ class Instruction:
     shifted: bool = False
     to_pc: bool = False
     target: int = -1
+    offset: int | None = None
     address: int = 0
 
     @property
@@ -155,6 +159,7 @@ def _memory(base: str, operands: list[str], size: int, store: bool) -> Instructi
     base_register = register(parts[0]) if parts else 0
     writeback = bool(brackets < len(operands) and (operands[brackets].endswith("!") or len(operands) > brackets + 1))
     register_offset = len(parts) > 1 and register(parts[1]) != 0
+    offset = int(parts[1][1:], 0) if len(parts) > 1 and parts[1][:1] == "#" else None if register_offset else 0
     fpu = base.startswith("v")
     double = base in ("ldrd", "strd", "ldrexd", "strexd")
     if store:
@@ -172,6 +177,7 @@ def _memory(base: str, operands: list[str], size: int, store: bool) -> Instructi
             count=data.bit_count() or 1,
             register_offset=register_offset,
             writeback=writeback,
+            offset=offset,
         )
     kind = "fload" if fpu else "loadd" if double else "load"
     if base == "pld":
@@ -188,6 +194,7 @@ def _memory(base: str, operands: list[str], size: int, store: bool) -> Instructi
         writeback=writeback,
         literal=base_register == 1 << PC,
         to_pc=bool(transferred & (1 << PC)),
+        offset=offset,
     )
 
 
@@ -280,7 +287,9 @@ def _data(base: str, operands: list[str], size: int) -> Instruction:
     if base in _COMPARE:
         for r in registers:
             reads |= r
-        return Instruction("alu", size, base, reads=reads, writes=FLAGS, shifted="lsl" in operands[-1])
+        last = next((r for r in reversed(registers) if r), 0)
+        shifted = len(operands) > 2
+        return Instruction("alu", size, base, reads=reads, writes=FLAGS, shifted=shifted, last_read=last)
     long = base in _MULL or base in _MACL
     destinations = 2 if long else 1
     writes = 0
@@ -322,6 +331,7 @@ def _data(base: str, operands: list[str], size: int) -> Instruction:
         reads=reads,
         writes=writes,
         late_reads=late,
+        last_read=next((r for r in reversed(registers) if r), 0),
         shifted=shifted,
         to_pc=bool(writes & (1 << PC)),
     )

@@ -58,6 +58,40 @@ def test_m7_address_made_just_before_waits() -> None:
     assert cycles(model, "00eb0102 1368") == 3  # add.w r2,..; ldr r3,[r2]
 
 
+def test_m7_reads_shifted_operands_early_and_the_data_of_stores_late() -> None:
+    model = CortexM7()
+    assert cycles(model, "00eb0102 04eb8203") == 3  # add.w r2,..; add.w r3,r4,r2,lsl #2
+    assert cycles(model, "00eb0102 2260") == 1  # add.w r2,..; str r2,[r4]
+
+
+def test_m7_bytes_come_a_cycle_later_than_words() -> None:
+    model = CortexM7()
+    assert cycles(model, "1068 00eb0105") == 2  # ldr r0,[r2]; add.w r5,r0,r1
+    assert cycles(model, "1078 00eb0105") == 3  # ldrb r0,[r2]
+
+
+def test_m7_extends_from_the_first_slot_only() -> None:
+    model = CortexM7()
+    assert cycles(model, "2ffa85f4 00eb0102") == 1  # sxtb16 r4,r5; add.w r2,r0,r1
+    assert cycles(model, "00eb0102 2ffa85f4") == 2
+
+
+def test_m7_loads_of_one_bank_do_not_issue_together() -> None:
+    model = CortexM7()
+    assert cycles(model, "1068 5168") == 1  # ldr r0,[r2]; ldr r1,[r2,#4]
+    assert cycles(model, "1068 9168") == 2  # ldr r0,[r2]; ldr r1,[r2,#8]
+    assert cycles(model, "1068 1968") == 1.5  # ldr r0,[r2]; ldr r1,[r3]: half of the time
+    assert cycles(CortexM7({"bank_conflict": 0}), "1068 9168") == 1
+
+
+def test_m7_waits_for_fetches_only_in_short_loops() -> None:
+    model = CortexM7()
+    short = model.block(0x08000000, bytes.fromhex("013b fdd1"))  # subs r3,#1; bne .-2
+    assert short.taken_q8 == Q8
+    slow = model.block(0x08000000, bytes.fromhex("013b 013b 013b fbd1"))
+    assert slow.cycles_q8 + slow.taken_q8 == slow.cycles_q8
+
+
 def test_m0plus_follows_the_manual_table() -> None:
     model = CortexM0Plus()
     assert cycles(model, LOAD) == 2
