@@ -145,6 +145,8 @@ class CortexM33(ThumbModel):
             if used & previous.updated_base == used:
                 wait = p["alu_address_use"] if address else 0.0
             elif previous.is_load:
+                if previous.kind in ("loadd", "loadm") and not used & previous.last_register:
+                    return 0.0  # it came a cycle or more before the last
                 wait = p["load_address_use"] if address else 0.0 if late and i.is_store else p["load_use"]
             elif previous.kind in ("mul", "mac", "mull"):
                 wait = p["accumulate_use"] if late and not i.is_store else p["multiply_use"]

@@ -47,9 +47,9 @@ class _Use:
             self.early = i.reads & ~FLAGS
         elif extend and name[3:4] == "a":
             self.shifter = True
-            self.early = i.last_read
+            self.early = i.last_register
         elif name in _PACK or (i.shifted and not extend and i.kind != "shift"):
-            self.early = i.last_read
+            self.early = i.last_register
         if name in _REVERSE:
             self.latency -= 1
         elif name in _LATE_DSP or (name.startswith(("q", "uq")) and self.dsp):

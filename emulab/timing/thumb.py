@@ -32,9 +32,9 @@ class Instruction:
     indirect table it nop system barrier fpu fpumac fpudiv fpumove fload fstore floadm fstorem mve unknown.
     ``reads`` and ``writes`` are register sets; ``address_reads`` the part of ``reads`` that forms an address;
     ``late_reads`` operands needed late (accumulator of a multiply, data of a store). ``count`` is the number of
-    registers transferred. ``target`` is the address a direct branch goes to. ``last_read`` is the last register operand
-    of data processing, the one that is shifted or extended; ``offset`` what is added to the base of a single load or
-    store, None where a register is.
+    registers transferred. ``target`` is the address a direct branch goes to.
+    ``last_register`` is the last register operand of data processing, the one that is shifted or extended, and of a load
+    the register that arrives last; ``offset`` what is added to the base of a single load or store, None where a register is.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Instruction:
     writes: int = 0
     address_reads: int = 0
     late_reads: int = 0
-    last_read: int = 0
+    last_register: int = 0
     count: int = 1
     conditional: bool = False
     register_offset: bool = False
@@ -190,6 +190,7 @@ def _memory(base: str, operands: list[str], size: int, store: bool) -> Instructi
         address_reads=address,
         writes=transferred | (base_register if writeback else 0),
         count=transferred.bit_count() or 1,
+        last_register=register(operands[brackets - 1]) if brackets else 0,
         register_offset=register_offset,
         writeback=writeback,
         literal=base_register == 1 << PC,
@@ -224,6 +225,7 @@ def _multiple(base: str, operands: list[str], size: int) -> Instruction:
         size,
         base,
         reads=base_register,
+        last_register=1 << (registers.bit_length() - 1) if registers else 0,
         address_reads=base_register,
         writes=registers | (base_register if writeback else 0),
         count=words,
@@ -289,7 +291,7 @@ def _data(base: str, operands: list[str], size: int) -> Instruction:
             reads |= r
         last = next((r for r in reversed(registers) if r), 0)
         shifted = len(operands) > 2
-        return Instruction("alu", size, base, reads=reads, writes=FLAGS, shifted=shifted, last_read=last)
+        return Instruction("alu", size, base, reads=reads, writes=FLAGS, shifted=shifted, last_register=last)
     long = base in _MULL or base in _MACL
     destinations = 2 if long else 1
     writes = 0
@@ -331,7 +333,7 @@ def _data(base: str, operands: list[str], size: int) -> Instruction:
         reads=reads,
         writes=writes,
         late_reads=late,
-        last_read=next((r for r in reversed(registers) if r), 0),
+        last_register=next((r for r in reversed(registers) if r), 0),
         shifted=shifted,
         to_pc=bool(writes & (1 << PC)),
     )

@@ -42,6 +42,15 @@ def test_m33_multiple_moves_one_register_a_cycle() -> None:
     assert cycles(CortexM33({"multiple": 1}), "0ec8") == 4
 
 
+def test_m33_waits_only_for_the_register_that_arrives_last() -> None:
+    model = CortexM33({"multiple": 0, "pair_saving": 0})
+    assert cycles(model, "06c8 0818") == 3  # ldmia r0!, {r1, r2}; adds r0, r1, r0: r1 came a cycle before
+    assert cycles(model, "06c8 1018") == 4  # adds r0, r2, r0
+    assert cycles(model, "d0e90012 0418") == 3  # ldrd r1, r2, [r0]; adds r4, r0, r0
+    assert cycles(model, "d0e90012 0c18") == 3  # adds r4, r1, r0
+    assert cycles(model, "d0e90012 1418") == 4  # adds r4, r2, r0
+
+
 def test_m7_issues_extension_and_multiplication_together_but_not_two_multiplications() -> None:
     model = CortexM7()
     assert cycles(model, SXTB16 + "22fb0154") < 2.5
