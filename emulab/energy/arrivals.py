@@ -115,9 +115,11 @@ def read_times(event: EventSource, folder: Path | None) -> list[float]:
     """Times of a trace file, one per line; InputError names file and line."""
     file = (folder or Path.cwd()) / str(event.trace)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError.at(file, "", f"trace of event {event.name!r} cannot be read: {error}") from None
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise InputError.at(file, "", f"trace of event {event.name!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError.at(file, "", f"trace of event {event.name!r} is not text: one time in s per line") from None
     times: list[float] = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -125,7 +127,9 @@ def read_times(event: EventSource, folder: Path | None) -> list[float]:
         try:
             time = float(line.split(",")[0])
         except ValueError:
-            raise InputError.at(file, f"line {number}", f"expected a time in seconds, found {line[:40]!r}") from None
+            raise InputError.at(
+                file, f"line {number}", f"expected a time in seconds first, commas after it, found {line[:40]!r}"
+            ) from None
         if not time >= (times[-1] if times else 0.0) or time == float("inf"):
             raise InputError.at(file, f"line {number}", "times must be finite and rise from 0")
         times.append(time)

@@ -19,7 +19,7 @@ from emulab.errors import InputError
 
 if TYPE_CHECKING:
     from emulab.model.dutycycle import Battery
-    from emulab.model.power import Cell
+    from emulab.model.power import Cell, Power
 
 YEAR_S = 365.25 * 86400.0
 
@@ -204,6 +204,25 @@ def capacitor_voltage(v0: float, time_s: float, current_a: float, capacitance_f:
         return v0 - current_a * time_s / capacitance_f
     tau = leakage_ohm * capacitance_f
     return v0 * math.exp(-time_s / tau) + current_a * leakage_ohm * math.expm1(-time_s / tau)
+
+
+def check_supply(battery: Battery, store: Store, power: Power) -> None:
+    """InputError where the board does not bear what the battery, or the regulator behind it, gives."""
+    if power.maximum_v is None:
+        return
+    most = power.maximum_v.value
+    if battery.regulator is not None:
+        if battery.regulator.output_v.value > most + 1e-9:
+            raise InputError(
+                f"duty_cycle.battery.regulator.output_v: {battery.regulator.output_v.value:g} V is more than the board "
+                f"bears: {most:g} V ({power.maximum_v.source})"
+            )
+    elif store.open_v(0.0) > most + 1e-9:
+        cells = f"{battery.series} x {battery.type}" if battery.series > 1 else battery.type
+        raise InputError(
+            f"duty_cycle.battery: {cells} has {store.open_v(0.0):.3g} V when full, the board bears {most:g} V "
+            f"({power.maximum_v.source}); put a `regulator` between, see docs/energy.md"
+        )
 
 
 def load_store(battery: Battery) -> Store:

@@ -28,6 +28,10 @@ __all__ = ["ComputeWindow", "DutyCycleResult", "Mode", "Study", "simulate_duty_c
 Mode = Literal["auto", "exact", "drawn", "sampled", "expected"]
 YEAR_S = 365 * 86400.0
 DRAW_LIMIT = 50_000_000
+"""Jobs up to which ``auto`` draws every one."""
+
+MOST_JOBS = {"exact": 100_000_000, "drawn": 10_000_000_000}
+"""Jobs a simulation asked for by name takes on: some hours of them."""
 TRACE_BUCKETS = 1 << 16
 
 
@@ -96,12 +100,14 @@ class Study:
         store: Store | None = None,
     ) -> None:
         """*parts* and *store* stand in for those the board and the cycle name, e.g. with other tolerances."""
-        from emulab.energy.battery import load_store
+        from emulab.energy.battery import check_supply, load_store
         from emulab.energy.parts import cycle_parts
 
         self.platform, self.cycle, self.folder = platform, cycle, folder
         self.power = require_power(platform)
         self.store = store or (load_store(cycle.battery) if cycle.battery else None)
+        if store is None and self.store is not None and cycle.battery is not None:
+            check_supply(cycle.battery, self.store, self.power)
         regulator = cycle.battery.regulator if cycle.battery else None
         self.network = platform_network(
             platform,
@@ -207,6 +213,12 @@ def run_study(
     chosen: str = mode
     if mode == "auto":
         chosen = "fast-forward" if steady else "drawn" if jobs <= DRAW_LIMIT else "sampled"
+    most = MOST_JOBS.get(chosen)
+    if most is not None and jobs > most:
+        raise InputError(
+            f"{jobs:.2g} jobs in {span:g} s are too many for mode {chosen!r}, which takes up to {most:.0e}; "
+            "simulate a shorter time, or in mode 'auto'"
+        )
     if chosen == "exact":
         charges, energies, tally = _exact(study, span, seed)
     else:

@@ -1,12 +1,13 @@
 """Battery life as a distribution: draw the tolerances of every current, charge and capacity, and simulate each draw.
 
-A number with ``uncertainty`` is drawn from a normal distribution of that width (cut at zero), any other from one of
+A number with ``uncertainty`` is drawn from a normal distribution of that width (cut just above zero), any other from one of
 ``tolerance`` relative width. Every draw has a generator of its own, spawned from seed and number, so that the result
 does not depend on how many processes share the work.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,9 @@ def perturb(data: Any, generator: Any, tolerance: float) -> Any:
                 width = tolerance * abs(data["value"]) if data["unit"] in DRAWN_UNITS else 0.0
             drawn = data["value"] + width * float(generator.standard_normal())
             if data["unit"] == "1":
-                drawn = min(drawn, 1.0)
-            return {**data, "value": max(drawn, 0.0)}
+                drawn = min(drawn, math.nextafter(1.0, 0.0))
+            # what may not be nothing, a capacity say, is not drawn as nothing either
+            return {**data, "value": max(drawn, 1e-6 * max(data["value"], 0.0))}
         return {key: perturb(value, generator, tolerance) for key, value in data.items()}
     if isinstance(data, list):
         return [perturb(value, generator, tolerance) for value in data]

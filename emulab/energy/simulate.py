@@ -10,8 +10,8 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,8 @@ class Simulation:
     distribution: Distribution | None = None
     period_s: float | None = None
     battery: str | None = None
+    assumed: Mapping[str, float] = field(default_factory=dict)
+    """Time in s of each window that a phase assumes, since it was not measured."""
 
 
 def windows_of_result(result: Result, platform: Platform) -> dict[str, ComputeWindow]:
@@ -102,23 +104,40 @@ def result_of(record: RunRecord, platform: str) -> Result:
 
 def needed_windows(cycle: DutyCycle) -> set[str]:
     """Windows that phases ``run``."""
-
-    def names(phases: Sequence[Phase]) -> set[str]:
-        found: set[str] = set()
-        for phase in phases:
-            found |= {phase.run} if phase.run else set()
-            found |= names(phase.parallel)
-        return found
-
-    return names(cycle.phases).union(*(names(event.phases) for event in cycle.events))
+    return {phase.run for phase in _phases(cycle) if phase.run}
 
 
 def check_cycle(loaded: LoadedScenario, platform: Platform) -> None:
     """Say what is wrong with the duty cycle on *platform* before its windows are measured. InputError with the place."""
     cycle = loaded.scenario.duty_cycle
     if cycle is None:
-        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
-    Study(platform, cycle, {name: ComputeWindow(1e-9) for name in needed_windows(cycle)}, folder=loaded.folder)
+        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see docs/energy.md")
+    try:
+        Study(platform, cycle, {name: ComputeWindow(1e-9) for name in needed_windows(cycle)}, folder=loaded.folder)
+    except InputError as error:
+        if str(error).startswith("duty_cycle"):
+            raise InputError(f"{loaded.file}: {error}") from None
+        raise
+
+
+def assumed_windows(cycle: DutyCycle, windows: Mapping[str, ComputeWindow]) -> dict[str, float]:
+    """Windows that phases ``run`` but nobody measured, and the time in s that their phase assumes."""
+    return {p.run: p.duration_s for p in _phases(cycle) if p.run and p.run not in windows and p.duration_s}
+
+
+def _phases(cycle: DutyCycle) -> Iterator[Phase]:
+    """All phases, those of events and those side by side included."""
+
+    def walk(phases: Sequence[Phase]) -> Iterator[Phase]:
+        for phase in phases:
+            yield phase
+            yield from walk(phase.parallel)
+
+    yield from walk(cycle.phases)
+    for event in cycle.events:
+        yield from walk(event.phases)
+    if cycle.watchdog is not None:
+        yield from walk(cycle.watchdog.restart)
 
 
 def simulate_scenario(
@@ -139,7 +158,7 @@ def simulate_scenario(
     """
     cycle = loaded.scenario.duty_cycle
     if cycle is None:
-        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see `emulab schema scenario`")
+        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see docs/energy.md")
     chosen = loaded.scenario.seed if seed is None else seed
     study = Study(platform, cycle, windows or {}, folder=loaded.folder)
     result = run_study(study, duration_s=duration_s, seed=chosen, mode=mode)
@@ -150,7 +169,14 @@ def simulate_scenario(
         distribution = draw(platform, cycle, windows or {}, samples=monte_carlo, seed=chosen, workers=workers)
     battery = None if cycle.battery is None else _cells(cycle.battery)
     return Simulation(
-        label or platform.name, platform.name, result, dict(windows or {}), distribution, cycle.period_s, battery
+        label or platform.name,
+        platform.name,
+        result,
+        dict(windows or {}),
+        distribution,
+        cycle.period_s,
+        battery,
+        assumed_windows(cycle, windows or {}),
     )
 
 
@@ -196,6 +222,8 @@ def summary_rows(simulations: Sequence[Simulation]) -> tuple[list[str], list[lis
         if r.interval:
             current += f" +- {r.interval:.2g} (99 %)"
         how = r.mode + (f"; {r.battery_end}" if r.battery_end else "")
+        if r.watchdog_resets >= 0.5:
+            how += f"; {r.watchdog_resets:.0f} watchdog resets"
         per_day = human(r.energy_j / r.duration_s * 86400, "J")
         rows.append(
             [
@@ -259,6 +287,8 @@ def as_data(item: Simulation) -> dict[str, Any]:
             name: {"latency_s": window.latency_s, "energy_j": window.energy_j} for name, window in item.windows.items()
         },
     }
+    if item.assumed:
+        data["assumed_windows_s"] = dict(item.assumed)
     if r.uptime is not None:
         data["uptime"] = {"share": r.uptime.share, "brown_outs": r.uptime.brown_outs, "lowest_v": r.uptime.lowest_v}
     if item.distribution is not None:

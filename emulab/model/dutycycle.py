@@ -13,6 +13,9 @@ from pydantic import Field, model_validator
 from emulab.model.base import Schema
 from emulab.model.power import Regulator
 
+RESERVED_PHASES = ("sleep", "wake-up")
+"""What the time between jobs, and before the first phase, is called in results."""
+
 
 class ResultCondition(Schema):
     """True when the last run of ``window`` gave ``result`` (see ``DutyCycle.results``)."""
@@ -192,6 +195,10 @@ class DutyCycle(Schema):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two phases or events are called {twice[0]!r}")
+        phases = [*self.phases, *(phase for event in self.events for phase in event.phases)]
+        taken = next((phase.name for phase in phases if phase.name in RESERVED_PHASES), None)
+        if taken is not None:
+            raise ValueError(f"a phase cannot be called {taken!r}: results call the time between phases so")
         for window, results in self.results.items():
             if abs(sum(results.values()) - 1) > 1e-9 or any(p < 0 for p in results.values()):
                 raise ValueError(f"results.{window}: probabilities must be at least 0 and sum to 1")

@@ -176,6 +176,12 @@ class Regulator(Schema):
     def _check(self) -> Regulator:
         if self.kind == "smps" and self.efficiency is None and not self.efficiency_points:
             raise ValueError("an smps needs `efficiency` or `efficiency_points`")
+        if self.output_v.value <= 0:
+            raise ValueError(f"output_v must be above 0, not {self.output_v.value:g}")
+        for name in ("quiescent_a", "dropout_v"):
+            given: PhysicalNumber | None = getattr(self, name)
+            if given is not None and given.value < 0:
+                raise ValueError(f"{name} must be at least 0, not {given.value:g}")
         if self.kind == "ldo" and (self.efficiency is not None or self.efficiency_points):
             raise ValueError("an ldo has no efficiency: it passes the current")
         loads = [point.current_a for point in self.efficiency_points]
@@ -202,6 +208,7 @@ class Power(Schema):
 
     supply_v: PhysicalNumber
     minimum_v: PhysicalNumber | None = Field(default=None, description="supply below which the board browns out")
+    maximum_v: PhysicalNumber | None = Field(default=None, description="supply that the board still bears")
     restart_v: PhysicalNumber | None = Field(
         default=None, description="supply at which it starts again; default: minimum_v"
     )
@@ -225,6 +232,8 @@ class Power(Schema):
         for name, component in self.components.items():
             if component.supply and component.supply not in self.regulators:
                 raise ValueError(f"components.{name}.supply: no regulator {component.supply!r}")
+        if self.minimum_v and self.maximum_v and self.minimum_v.value >= self.maximum_v.value:
+            raise ValueError("minimum_v must be below maximum_v")
         if not self.components:
             return self
         if self.mcu not in self.components:
@@ -292,6 +301,16 @@ class Cell(Schema):
             raise ValueError("give exactly one of capacity_c (a cell) and capacitance_f (a supercapacitor)")
         if self.capacitance_f is not None and self.full_v is None:
             raise ValueError("a supercapacitor needs full_v")
+        for name in ("capacity_c", "capacitance_f", "full_v", "leakage_ohm"):
+            given: PhysicalNumber | None = getattr(self, name)
+            if given is not None and given.value <= 0:
+                raise ValueError(f"{name} must be above 0, not {given.value:g}")
+        for name in ("resistance_ohm", "cut_off_v", "self_discharge_per_year"):
+            given = getattr(self, name)
+            if given is not None and given.value < 0:
+                raise ValueError(f"{name} must be at least 0, not {given.value:g}")
+        if self.self_discharge_per_year is not None and self.self_discharge_per_year.value >= 1:
+            raise ValueError("self_discharge_per_year must be below 1: it is the share lost in a year")
         if self.capacity_c is not None:
             depths = [point.depth for point in self.voltage]
             if len(depths) < 2 or depths != sorted(set(depths)) or depths[0] != 0 or depths[-1] != 1:

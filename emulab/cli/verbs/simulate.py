@@ -7,6 +7,9 @@ from pathlib import Path
 
 from emulab.cli import options
 
+MOST_DRAWS = 100_000
+"""Draws of the tolerances: the quantiles told are settled long before."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.add_scenario(parser)
@@ -63,9 +66,11 @@ def run(args: argparse.Namespace) -> int:
     ):
         if value is not None and value < least:
             raise InputError(f"{option} {value}: expected at least {least}")
+    if args.monte_carlo > MOST_DRAWS:
+        raise InputError(f"--monte-carlo {args.monte_carlo}: expected at most {MOST_DRAWS}")
     cycle = loaded.scenario.duty_cycle
     if cycle is None:
-        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see: emulab schema")
+        raise InputError.at(loaded.file, "duty_cycle", "required to simulate; see docs/energy.md")
     needed = needed_windows(cycle)
     record = None if args.windows is None else read_record(args.windows)
     jobs = {job.platform: job for job in reversed(plan(loaded.scenario, args.platforms, args.backends))}
@@ -109,6 +114,10 @@ def run(args: argparse.Namespace) -> int:
     for by in ("component", "phase"):
         headers, rows = breakdown_rows(simulations, by)
         print_rows(screen, f"energy by {by}", [_unique(headers, row) for row in rows])
+    for item in simulations:
+        for window, seconds in item.assumed.items():
+            text = f"{item.platform}: nobody measured {window!r}; {seconds * 1e3:g} ms are assumed, as its phase says"
+            screen.print(text, markup=False)
     screen.print(f"simulation.json and one cycle's current trace in {folder}", style="dim", markup=False)
     return 0
 
