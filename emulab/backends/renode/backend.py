@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from emulab.model.platform import Platform
 
 
+_STEP_LIMIT_S = 60.0
+"""How long a step of making the machine may take."""
+
+
 class RenodeBackend:
     """Firmware in Renode. Without ``backends.renode`` a board is composed from its platform file.
 
@@ -62,7 +66,7 @@ class RenodeBackend:
 
 def open_session(platform: Platform, image: Image, options: SessionOptions, command: list[str]) -> RenodeSession:
     """Start Renode by *command*, make the machine, connect its console."""
-    from emulab.backends.renode.mix import counter_names, install_commands, price_image
+    from emulab.backends.renode.mix import counter_patterns, price_image
     from emulab.backends.renode.monitor_commands import SCRIPT
     from emulab.backends.renode.process import RenodeProcess
     from emulab.backends.renode.session import Instant, RenodeSession
@@ -70,51 +74,49 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
     from emulab.firmware.image import platform_arch
     from emulab.timing import load_timing
 
+    if image.format != "elf":
+        raise InputError.at(image.path, "", "the Renode backend loads ELF images; convert this one")
     tracker: WindowTracker[Instant] = WindowTracker(options.windows, image.resolve, "renode")
-    mix = price_image(image, load_timing(platform))
     mapping = platform.backends.get("renode")
     chosen: dict[str, Any] = mapping.options if mapping else {}
     uart = str(chosen.get("uart") or f"sysbus.{platform.board.console.peripheral}")
     description = repl.compose(platform) if not (mapping and mapping.machine) else ""
-    if image.format != "elf":
-        raise InputError.at(image.path, "", "the Renode backend loads ELF images; convert this one")
     process = RenodeProcess(command)
     try:
-        file = process.folder / "platform.repl"
+        # while Renode starts
+        file, ours = process.folder / "platform.repl", process.folder / "emulab.py"
         file.write_text(description, encoding="utf-8")
-        place = repl.quote(file) if description else f"@{mapping.machine if mapping else ''}"
+        ours.write_text(SCRIPT, encoding="ascii")
+        mix = price_image(image, load_timing(platform))
         mips = repl.performance_mips(platform.board.clock_hz / mix.mean)
-        riscv = platform_arch(platform) == "riscv"
-        entry = image.entry if riscv else None
-        lines = repl.commands(image.path.resolve(), place, entry, mips)
+        place = repl.quote(file) if description else f"@{mapping.machine if mapping else ''}"
+        lines = repl.machine_commands(image.path.resolve(), place)
         keep = options.extra.get("keep_resc")
         if keep:
             folder = options.output or Path.cwd()
             script = folder / f"{platform.name}.resc" if keep is True else Path(str(keep))
-            keep_script(script, description, place, [*lines, f"showAnalyzer {uart}"])
-        for line in lines:
-            process.monitor.execute(line, 60.0)
+            keep_script(script, description, place, [*lines, *repl.time_commands(mips), f"showAnalyzer {uart}"])
+
+        process.connect()
+        for line in [*lines, f"include {repl.quote(ours)}"]:
+            process.monitor.execute(line, _STEP_LIMIT_S)
+        counters = counter_patterns(platform_arch(platform))
+        patterns = " ".join(f"{name}={pattern}" for name, pattern in counters.items())
         notes = [
             "windows on console lines end at the end of the line; instructions are exact there",
             "cycles: executed instructions times the mean cost of the image's code, branches taken assumed 70 %; "
             "wait states and caches of memories cost nothing",
         ]
-        counters = counter_names("riscv" if riscv else "arm")
-        for line in install_commands("riscv" if riscv else "arm"):
-            try:
-                process.monitor.execute(line)
-            except ToolError as error:
-                notes.append(f"no opcode counts: {error}")
-                counters = []
-                break
-        ours = process.folder / "emulab.py"
-        ours.write_text(SCRIPT, encoding="ascii")
-        process.monitor.execute(f"include {repl.quote(ours)}", 60.0)
-        process.monitor.execute(f'emulab_attach "{uart}" "{" ".join(counters)}"')
+        problem = process.monitor.execute(f'emulab_attach "{uart}" {mips} "{patterns}"', _STEP_LIMIT_S)
+        if problem:
+            notes.append(problem)
+        if platform.soc.peripherals[platform.board.console.peripheral].type == "nrf-uarte":
+            process.monitor.execute("emulab_easydma")
         metrics = process.folder / "metrics.bin" if options.extra.get("renode_metrics") else None
         if metrics is not None:
             process.monitor.execute(f"machine EnableProfiler {repl.quote(metrics)}")
-        session = RenodeSession(process, image, tracker, mix, platform.board.clock_hz, mips, counters, notes)
+        names = [] if problem else list(counters)
+        session = RenodeSession(process, image, tracker, mix, platform.board.clock_hz, mips, names, notes)
         session.metrics = metrics
         return session
     except BaseException:

@@ -36,17 +36,9 @@ PATTERNS = {
 }
 
 
-def counter_names(arch: str) -> list[str]:
-    """Names of Renode's opcode counters: the class, and a number."""
-    return [f"{name}_{index}" for name, patterns in PATTERNS[arch].items() for index in range(len(patterns))]
-
-
-def install_commands(arch: str) -> list[str]:
-    """Monitor commands that make Renode count opcodes by class."""
-    patterns = [pattern for given in PATTERNS[arch].values() for pattern in given]
-    named = zip(counter_names(arch), patterns, strict=True)
-    install = [f'sysbus.cpu InstallOpcodeCounterPattern "{name}" "{pattern}"' for name, pattern in named]
-    return ["sysbus.cpu EnableOpcodesCounting true", *install]
+def counter_patterns(arch: str) -> dict[str, str]:
+    """Opcode counters by name, the class and a number: the pattern of what each counts."""
+    return {f"{name}_{i}": pattern for name, patterns in PATTERNS[arch].items() for i, pattern in enumerate(patterns)}
 
 
 @dataclass(frozen=True, slots=True)

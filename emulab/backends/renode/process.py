@@ -43,36 +43,54 @@ def free_port() -> int:
 
 
 class RenodeProcess:
-    """One Renode. ``close()`` ends it, whatever state it is in, and removes its folder."""
+    """One Renode: started, then, once ``connect()`` has waited for it, spoken to by ``monitor``.
 
-    def __init__(self, command: Sequence[str], limit_s: float = _START_LIMIT_S) -> None:
+    ``close()`` ends it, whatever state it is in, and removes its folder.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="emulab-renode-"))
+        self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
         self.monitor: Monitor
         try:
-            for attempt in range(_ATTEMPTS):
-                port = free_port()
-                self._start(command, port)
-                try:
-                    self.monitor = Monitor.connect(port, limit_s, alive=lambda: self.status() is None)
-                    self.monitor.hopeless = lambda: self.status() is not None or bool(self.cpu_abort())
-                    return
-                except ToolError:
-                    ended, log = self.status(), self.log_text()
-                    self._end()
-                    busy = "AddressAlreadyInUse" in log or "address already in use" in log.lower()
-                    if not busy or attempt == _ATTEMPTS - 1:
-                        why = first_problem(log) or (f"exit status {ended}" if ended is not None else "no prompt came")
-                        raise ToolError(f"Renode did not start: {why}") from None
+            self._start()
         except BaseException:
             self.close()
             raise
 
-    def _start(self, command: Sequence[str], port: int) -> None:
+    def connect(self, limit_s: float = _START_LIMIT_S) -> None:
+        """Wait for the Monitor's prompt. ToolError says what Renode complained of."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                self.monitor = Monitor.connect(self._port, limit_s, alive=lambda: self.status() is None)
+                self.monitor.hopeless = lambda: self.status() is not None or bool(self.cpu_abort())
+                return
+            except ToolError:
+                ended, log = self.status(), self.log_text()
+                self._end()
+                busy = "AddressAlreadyInUse" in log or "address already in use" in log.lower()
+                if not busy or attempt == _ATTEMPTS - 1:
+                    why = first_problem(log) or (f"exit status {ended}" if ended is not None else "no prompt came")
+                    raise ToolError(f"Renode did not start: {why}") from None
+                self._start()
+
+    def _start(self) -> None:
+        self._port = free_port()
         with open(self.folder / "renode.log", "wb") as log:
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-IS", "-c", _GUARD, *command, "--plain", "--disable-gui", "-P", str(port)],
+                    [
+                        sys.executable,
+                        "-IS",
+                        "-c",
+                        _GUARD,
+                        *self._command,
+                        "--plain",
+                        "--disable-gui",
+                        "-P",
+                        str(self._port),
+                    ],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
@@ -80,7 +98,7 @@ class RenodeProcess:
                     cwd=self.folder,
                 )
             except OSError as error:
-                raise ToolError(f"{command[0]} does not start: {error.strerror or error}") from None
+                raise ToolError(f"{self._command[0]} does not start: {error.strerror or error}") from None
 
     @property
     def pid(self) -> int:

@@ -206,16 +206,15 @@ def performance_mips(instructions_per_s: float) -> int:
     return max(1, round(instructions_per_s / 1e6))
 
 
-def commands(image: Path, repl: str, entry: int | None, mips: int) -> list[str]:
-    """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription."""
-    found = [
-        'mach create "emulab"',
-        f"machine LoadPlatformDescription {repl}",
-        f"sysbus LoadELF {quote(image)}",
+def machine_commands(image: Path, repl: str) -> list[str]:
+    """Monitor commands that make the machine. ``repl`` is an argument of LoadPlatformDescription; LoadELF sets the PC."""
+    return ['mach create "emulab"', f"machine LoadPlatformDescription {repl}", f"sysbus LoadELF {quote(image)}"]
+
+
+def time_commands(mips: int) -> list[str]:
+    """Monitor commands that set how time passes, as ``emulab_attach`` does, for a script to run by hand."""
+    return [
         f"sysbus.cpu PerformanceInMips {mips}",
         "emulation SetGlobalAdvanceImmediately true",
         'emulation SetGlobalQuantum "0.001"',
     ]
-    if entry is not None:
-        found.insert(3, f"sysbus.cpu PC 0x{entry:X}")
-    return found

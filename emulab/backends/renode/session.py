@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from emulab.backends.windows import WindowTracker
     from emulab.firmware.image import Image
 
-PAUSE = "machine.PauseAndRequestEmulationPause(True)"
 _STEP_S = 1.0
 """How long the Monitor waits for a pause before it is asked again, so that crashes are noticed."""
 _ANSWER_LIMIT_S = 30.0
@@ -190,10 +189,10 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
 
     def _set_hooks(self) -> None:
         """A hook wherever an edge is but where the machine stands: it would stop there for ever."""
-        for place in self._reached:
-            if place not in self._hooked:
-                self._hooked.add(place)
-                self._command(f'sysbus.cpu AddHook 0x{place:X} "{PAUSE}"')
+        places = sorted(self._reached.keys() - self._hooked)
+        if places:
+            self._hooked.update(places)
+            self._command(f'emulab_hook "{" ".join(f"{place:x}" for place in places)}"')
 
     def _at_hook(self, pc: int) -> None:
         self._set_hooks()
@@ -201,7 +200,7 @@ class RenodeSession(EmulatorSession[RenodeProcess, Instant]):
             return
         for number in self._reached[pc]:
             self._tracker.at_address(number, self._now)
-        self._command(f"sysbus.cpu RemoveHooksAt 0x{pc:X}")
+        self._command(f'emulab_unhook "{pc:x}"')
         self._hooked.discard(pc)
 
     def windows(self) -> list[WindowProfile]:

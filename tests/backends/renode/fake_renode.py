@@ -13,20 +13,24 @@ import struct
 import sys
 import time
 
-# What 1.16.1 takes, with the types of its arguments; anything else is refused as it does.
-KNOWN = (
-    r"machine LoadPlatformDescription @\S+\.repl",
-    r'emulation SetGlobalQuantum "[0-9.]+"',
-    r"emulation SetGlobalAdvanceImmediately (true|false)",
-    r"sysbus\.cpu PC 0x[0-9A-F]+",
-    r"sysbus\.cpu PerformanceInMips [1-9]\d*",
-    r"sysbus\.cpu EnableOpcodesCounting (true|false)",
-    r'sysbus\.cpu InstallOpcodeCounterPattern "\w+" "[01x]+"',
-    r'sysbus\.cpu AddHook 0x[0-9A-F]+ "machine\.PauseAndRequestEmulationPause\(True\)"',
-    r"sysbus\.cpu RemoveHooksAt 0x[0-9A-F]+",
-)
+# What 1.16.1 takes; anything else is refused as it does.
+KNOWN = (r"machine LoadPlatformDescription @\S+\.repl",)
+OURS = {
+    "emulab_attach": r'"[\w.]+" [1-9]\d* "\w+=[01x]{16,32}( \w+=[01x]{16,32})*"',
+    "emulab_easydma": "",
+    "emulab_mark": r'"[0-9a-f]+"',
+    "emulab_hook": r'"[0-9a-f]+( [0-9a-f]+)*"',
+    "emulab_unhook": r'"[0-9a-f]+"',
+    "emulab_put": r'"([0-9a-f]{2})+"',
+    "emulab_run": r"\d+",
+    "emulab_state": "",
+}
+"""The commands of monitor_commands.py, with their arguments."""
 VERSION = os.environ.get("FAKE_RENODE_VERSION", "1.16.1")
+PC = 0x080000C0
 PER_LINE = 1000
+BEGIN, END = b"begin", b"end"
+"""Among what is printed: the core is where an inference begins, or ends."""
 INFERENCE = int(os.environ.get("FAKE_RENODE_INFERENCE", "5000"))
 RESULTS = b"m-results-[0.750,0.125,0.125,0.000,0.000,0.000,0.000]\r\n"
 
@@ -43,6 +47,9 @@ class Machine:
         self.pending = [b"m-timestamp-mode-performance\r\n", b"m-lap-us-1\r\n", b"m-init-done\r\n", b"m-ready\r\n"]
         self.line = b""
         self.said = b""
+        self.places: list[int] = []
+        self.hooks: set[int] = set()
+        self.pc = PC
         self.marks: list[int] = []
         self.stored: list[int] = []
         self.runs = False
@@ -62,7 +69,7 @@ class Machine:
             self.pending.append(b"m-name-dut-[fake]\r\n")
         elif command.startswith(b"infer"):
             self.pending += [b"m-warmup-start-0\r\n", b"m-warmup-done\r\n", b"m-infer-start-1\r\n"]
-            self.pending += [b"m-lap-us-100\r\n", b"m-lap-us-200\r\n", b"m-infer-done\r\n", RESULTS]
+            self.pending += [BEGIN, b"m-lap-us-100\r\n", b"m-lap-us-200\r\n", END, b"m-infer-done\r\n", RESULTS]
         elif command == b"results":
             self.pending.append(RESULTS)
         elif command.startswith(b"db load "):
@@ -77,7 +84,9 @@ class Machine:
         self.pending.append(b"m-ready\r\n")
 
     def run(self, limit_ms: float) -> None:
-        """A line is printed, at whose end the hook pauses; without one it runs on.
+        """A line is printed, at whose end the hook pauses, or the place of a hook is reached; without either it runs on.
+
+        The first and the last place hooked are where an inference begins and ends.
 
         The pause after ``m-infer-...`` takes until the next look, as it does on a busy host.
         """
@@ -89,6 +98,14 @@ class Machine:
             time.sleep(limit_ms / 1000)
             return
         line = self.pending.pop(0)
+        self.pc = PC
+        if line in (BEGIN, END):
+            place = self.places[0 if line == BEGIN else -1] if self.places else None
+            if place not in self.hooks:
+                return self.run(limit_ms)
+            self.pc = place
+            self.instructions += PER_LINE
+            return
         self.runs = self.pausing = line.startswith(b"m-infer")
         if line.startswith(b"m-infer-start"):
             self.stored = self.marks[:1]
@@ -103,7 +120,7 @@ class Machine:
         marks = ",".join(f"{mark:x}" for mark in self.stored) or "-"
         self.stored = []
         counters = ",".join("0" * self.counters) or "-"
-        pc, instructions = 0x080000C0, self.instructions
+        pc, instructions = self.pc, self.instructions
         elapsed_ns = instructions * 1000 // self.mips + 4_000_000 * (instructions > 0)
         return (
             f"@ {int(self.runs)} {pc} {instructions} {elapsed_ns} {marks} {counters} {said.hex() or '-'}\r\n\r".encode()
@@ -134,15 +151,14 @@ def answer(machine: Machine, command: str) -> bytes | None:
         with open(match[1], encoding="ascii") as file:
             machine.ours = set(re.findall(r"^def mc_(\w+)", file.read(), re.MULTILINE))
         return b""
-    if command.split()[0] in machine.ours:
-        return own(machine, *command.replace('"', "").split())
+    name, _, arguments = command.partition(" ")
+    if name in machine.ours and name in OURS and re.fullmatch(OURS[name], arguments):
+        return own(machine, name, *arguments.replace('"', "").split())
     if command == "sysbus.cpu PC":
-        return b"0x%x\r\r\n" % 0x080000C0
+        return b"0x%x\r\r\n" % PC
     if match := re.match(r"machine EnableProfiler @(.+)", command):
         write_metrics(match[1])
         return b""
-    if match := re.fullmatch(r"sysbus.cpu PerformanceInMips (\d+)", command):
-        machine.mips = int(match[1])
     if any(re.fullmatch(known, command) for known in KNOWN):
         return b""
     if match := re.match(r"(sysbus\.cpu|machine|emulation|sysbus) (\w+)", command):
@@ -156,7 +172,17 @@ def answer(machine: Machine, command: str) -> bytes | None:
 def own(machine: Machine, name: str, *arguments: str) -> bytes | None:
     """The commands of monitor_commands.py."""
     if name == "emulab_attach":
-        machine.counters = len(arguments) - 1
+        machine.counters, machine.mips = len(arguments) - 2, int(arguments[1])
+        return b""
+    if name == "emulab_hook":
+        given = [int(argument, 16) for argument in arguments]
+        machine.places = machine.places or given
+        machine.hooks.update(given)
+        return b""
+    if name == "emulab_unhook":
+        machine.hooks.discard(int(arguments[0], 16))
+        return b""
+    if name == "emulab_easydma":
         return b""
     if name == "emulab_mark":
         machine.marks.append(int(arguments[0], 16))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from emulab.backends.renode.mix import PATTERNS, counter_names, install_commands
+from emulab.backends.renode.mix import PATTERNS, counter_patterns
 from emulab.backends.renode.monitor import Monitor, MonitorTimeout, strip_telnet
 from emulab.backends.renode.session import State
 from emulab.errors import ToolError
@@ -136,11 +136,11 @@ def test_a_command_is_one_line() -> None:
         Monitor(near).execute("a\nquit")
 
 
-def test_every_counter_is_installed_by_its_name() -> None:
-    for arch in PATTERNS:
-        names, (enable, *install) = counter_names(arch), install_commands(arch)
-        assert enable == "sysbus.cpu EnableOpcodesCounting true"
-        assert [line.split('"')[1] for line in install] == names and len(set(names)) == len(names)
+def test_every_class_of_opcode_is_counted_under_its_name() -> None:
+    for arch, classes in PATTERNS.items():
+        counters = counter_patterns(arch)
+        assert list(counters.values()) == [pattern for patterns in classes.values() for pattern in patterns]
+        assert {name.rpartition("_")[0] for name in counters} == classes.keys()
 
 
 def test_state_as_renode_told_it() -> None:
