@@ -34,6 +34,7 @@ BOARDS = {
     "DISCO-F746NG": "disco-f746ng",
     "NUCLEO-H7A3ZI": "nucleo-h7a3zi-q",
     "NUCLEO-U385RG-Q": "nucleo-u385rg-q",
+    "NUCLEO-U3C5ZI-Q": "nucleo-u3c5zi-q",
 }
 """Board names of the index -> platforms. Images of other boards are left out."""
 

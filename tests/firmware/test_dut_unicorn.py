@@ -22,6 +22,7 @@ BOARDS = [
     "nucleo-g0b1re",
     "nucleo-u575zi-q",
     "nucleo-u385rg-q",
+    "nucleo-u3c5zi-q",
     "disco-f746ng",
     "nrf52840-dk",
 ]

@@ -105,9 +105,10 @@ def usart_on(machine: Machine, base: int) -> None:
     machine.bus_write(base, 4, 1 | 1 << 2 | 1 << 3)
 
 
-def test_gpdma_serves_a_usart_both_ways(thumb: Start) -> None:
-    channel, usart = GPDMA + 0x50, USART1["nucleo-u575zi-q"]
-    machine = start(thumb, "nucleo-u575zi-q", GPDMA_IRQ, clears(channel + 0x0C, 0x7F00))
+@pytest.mark.parametrize("platform", ["nucleo-u575zi-q", "nucleo-u385rg-q", "nucleo-u3c5zi-q"])
+def test_gpdma_serves_a_usart_both_ways(thumb: Start, platform: str) -> None:
+    channel, usart = GPDMA + 0x50, 0x40013800
+    machine = start(thumb, platform, GPDMA_IRQ, clears(channel + 0x0C, 0x7F00))
     machine.poke(RAM, b"by DMA\n")
     put(machine, channel, CTR1=1 << 3, CTR2=25 | 1 << 10, CBR1=7, CSAR=RAM, CDAR=usart + 0x28, CCR=TCIE | HTIE | EN)
     usart_on(machine, usart)
