@@ -22,6 +22,7 @@ from emulab.backends.unicorn.engine import Engine
 from emulab.backends.unicorn.peripherals import Peripheral, RegisterFile, peripheral_class
 from emulab.backends.unicorn.polling import PollSkipper
 from emulab.backends.unicorn.timeline import Timeline
+from emulab.backends.unicorn.unmodelled import UnmodelledRegisters
 from emulab.errors import FirmwareFault, InputError
 from emulab.probe import core as probe_core
 from emulab.probe.core import ProbeCore
@@ -119,6 +120,7 @@ class Machine:
         for peripheral in self.peripherals.values():
             peripheral.start()
         self.poll = PollSkipper(self)
+        self.unmodelled_registers = UnmodelledRegisters(self)
         self.table: BlockTable = BlockTable(self)
         self.activity = ActivityCounter(self)
         self._wake: simpy.Event | None = None

@@ -120,6 +120,28 @@ def test_polling_where_there_is_no_peripheral_says_so(thumb: Start) -> None:
     assert "nucleo-l4r5zi has nothing at some addresses it used (read of 0x4001101c): is the image for another" in said
 
 
+def test_flag_of_a_register_nobody_modelled_comes_and_is_told(thumb: Start) -> None:
+    # ldr r0, =0x40010040 (within syscfg); loop: ldr r1, [r0]; lsls r1, #24; bpl loop; movs r2, #1; str r1, [r0]; ldr r3, [r0]; b .
+    code = [0x4803, 0x6801, 0x0609, 0xD5FC, 0x2201, 0x6001, 0x6803, 0xE7FE, 0x0040, 0x4001]
+    session = thumb(code)
+    run(session, 1e-3)
+    registers = session.machine.engine.registers
+    assert registers[2] == 1
+    assert registers[3] == registers[1] == 0xFF000000  # written: plain storage again
+    told = [note for note in session.notes() if "a guess" in note]
+    assert told == [
+        "syscfg+0x040 (0x40010040): not modelled and polled 64 times while 0x0; answered as 0xffffffff from then on, a guess"
+    ]
+
+
+def test_register_nobody_modelled_that_is_read_once_is_storage(thumb: Start) -> None:
+    # ldr r0, =0x40010040; movs r1, #5; str r1, [r0]; ldr r2, [r0]; b .
+    session = thumb([0x4802, 0x2105, 0x6001, 0x6802, 0xE7FE, 0xBF00, 0x0040, 0x4001])
+    run(session, 1e-3)
+    assert session.machine.engine.registers[2] == 5
+    assert not [note for note in session.notes() if "a guess" in note]
+
+
 def test_image_for_another_board_is_refused(thumb: Start) -> None:
     from emulab.backends.base import SessionOptions
     from emulab.backends.unicorn import UnicornBackend

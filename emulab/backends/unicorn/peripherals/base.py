@@ -180,7 +180,7 @@ class RegisterFile(Peripheral):
         found = self._at.get(offset & ~3)
         if found is None:
             self.machine.unmodelled(self, offset, False)
-            value = self._storage.get(offset & ~3, 0)
+            value = self.machine.unmodelled_registers.read(self, offset & ~3, self._storage.get(offset & ~3, 0))
         else:
             value = self.value[found.name]
             for (to, mask), name, (source, _) in found.mirrors:
@@ -202,6 +202,7 @@ class RegisterFile(Peripheral):
         if found is None:
             self.machine.unmodelled(self, offset, True)
             self._storage[offset & ~3] = value
+            self.machine.unmodelled_registers.written(self, offset & ~3)
             return
         self.store(found, old, value)
 
