@@ -1,7 +1,7 @@
 """The charge ledger: exact charge per component and per phase, event by event.
 
 Between two events every current is constant, so charge is a sum of products and exact to rounding; sums are
-compensated (Neumaier), so that a year of short events loses nothing. Time never goes back: events come in order.
+compensated, so that a year of short events loses nothing. Time never goes back: events come in order.
 
 Whoever runs the node drives it, a duty cycle or the embedded machine as firmware runs::
 
@@ -33,7 +33,11 @@ class TimeWentBack(EmulabError):
 
 
 class Account:
-    """A compensated sum (Neumaier 1974): exact to the last bits whatever the order of the terms."""
+    """A compensated sum: exact to the last bits whatever the order of the terms.
+
+    What each addition rounds off is had exactly (Knuth's two-sum, The Art of Computer Programming 2, 4.2.2) and summed
+    beside, as Neumaier (1974) does.
+    """
 
     __slots__ = ("_carry", "_sum")
 
@@ -41,12 +45,10 @@ class Account:
         self._sum = self._carry = 0.0
 
     def add(self, value: float) -> None:
-        total = self._sum + value
-        if abs(self._sum) >= abs(value):
-            self._carry += (self._sum - total) + value
-        else:
-            self._carry += (value - total) + self._sum
-        self._sum = total
+        before = self._sum
+        self._sum = total = before + value
+        added = total - before
+        self._carry += (before - (total - added)) + (value - added)
 
     @property
     def value(self) -> float:
@@ -66,9 +68,10 @@ class Ledger:
         self.peak_current_a = 0.0
         self._own = {name: component.current_a() for name, component in network.components.items()}
         self._share: dict[str, float] = {}
-        self._since: dict[str, float] = dict.fromkeys(self._own, time_s)
-        self._charge: dict[tuple[str, str], Account] = {}
-        self._energy: dict[tuple[str, str], Account] = {}
+        self._since: dict[str, float] = {}
+        """From when on a component's share is still to be entered; of no account where it draws nothing."""
+        self._accounts: dict[tuple[str, str], tuple[Account, Account]] = {}
+        """Charge and energy per (component, phase)."""
         self._phase_s: dict[str, Account] = {}
         self._phase_since = time_s
         self._total_charge, self._total_energy = Account(), Account()
@@ -90,14 +93,15 @@ class Ledger:
         transition is under way ends that transition. InputError for an unknown component or state.
         """
         part = self.network.component(component)
-        part.check_state(state)
-        self.advance(time_s)
         before = part.state
         if state == before:
+            self.advance(time_s)
             if component in self._overridden:
                 self._overridden.discard(component)
                 self._set_current(component, part.current_a())
             return self.transition_left_s(component)
+        part.check_state(state)
+        self.advance(time_s)
         self._overridden.discard(component)
         duration_s, current_a = part.transition(before, state)
         part.state = state
@@ -219,12 +223,12 @@ class Ledger:
     def charges(self) -> dict[tuple[str, str], float]:
         """Charge in coulomb per (component, phase), up to now."""
         self.settle()
-        return {key: account.value for key, account in self._charge.items()}
+        return {key: charge.value for key, (charge, _) in self._accounts.items()}
 
     def energies(self) -> dict[tuple[str, str], float]:
         """Energy in joule per (component, phase), up to now."""
         self.settle()
-        return {key: account.value for key, account in self._energy.items()}
+        return {key: energy.value for key, (_, energy) in self._accounts.items()}
 
     def charge_by_component(self) -> dict[str, float]:
         """Charge in coulomb per component, up to now."""
@@ -241,15 +245,22 @@ class Ledger:
 
     def transition_left_s(self, component: str) -> float:
         """Time until the transition of *component* that is under way ends."""
+        if not self._pending:
+            return 0.0
         ends = [e for e, _, name, serial in self._pending if name == component and serial == self._serial[name]]
         return max(ends) - self.time_s if ends else 0.0
+
+    def transitions_left_s(self) -> float:
+        """Time until no transition is under way."""
+        return max(map(self.transition_left_s, self._own)) if self._pending else 0.0
 
     # -- how ---------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Enter what has been drawn up to now."""
-        for name in self._since:
-            self._flush(name)
+        for name, current_a in self._share.items():
+            if current_a:
+                self._flush(name)
         elapsed = self.time_s - self._phase_since
         if elapsed:
             self._phase_s.setdefault(self.phase, Account()).add(elapsed)
@@ -294,12 +305,11 @@ class Ledger:
 
     def _account(self, component: str, charge: float) -> None:
         key = (component, self.phase)
-        account = self._charge.get(key)
-        if account is None:
-            account = self._charge[key] = Account()
-            self._energy[key] = Account()
-        account.add(charge)
-        self._energy[key].add(charge * self.network.supply_v)
+        accounts = self._accounts.get(key)
+        if accounts is None:
+            accounts = self._accounts[key] = (Account(), Account())
+        accounts[0].add(charge)
+        accounts[1].add(charge * self.network.supply_v)
 
     def _set_current(self, component: str, current_a: float) -> None:
         if not self._linear:
@@ -313,6 +323,8 @@ class Ledger:
         self._total_a = sum(self._share.values())
 
     def _recompute_all(self) -> None:
+        """Shares anew after :meth:`settle`, which passes over those that draw nothing."""
+        self._since = dict.fromkeys(self._own, self.time_s)
         self._factors = self.network.factors(self._own)
         self._share = {name: current * self._gain(name) for name, current in self._own.items()}
         self._total_a = sum(self._share.values())

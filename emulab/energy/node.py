@@ -35,6 +35,12 @@ class Node:
         self._deadline: float | None = None
         self._results: dict[str, str] = {}
         self.resets = 0
+        with_mode = plan.modes.get(plan.sleep_state, {})
+        self._background = [
+            (name, plan.background.get(name, component.schema.initial))
+            for name, component in ledger.network.components.items()
+            if name != plan.mcu and name not in with_mode
+        ]
         self._rest()
         ledger.set_phase("sleep", self._now)
 
@@ -62,17 +68,17 @@ class Node:
             yield from self._restart(index, choose)
         ledger.set_phase("sleep", self._now)
         self._rest()
-        yield from self._pause(max(map(ledger.transition_left_s, ledger.network.components)), guarded=False)
+        yield from self._pause(ledger.transitions_left_s(), guarded=False)
         return expired
 
     def _rest(self) -> None:
         """Put every component where it is between jobs."""
-        plan = self.plan
-        with_mode = plan.modes.get(plan.sleep_state, {})
-        for name, component in self.ledger.network.components.items():
-            if name != plan.mcu and name not in with_mode:
-                self.ledger.set_state(name, plan.background.get(name, component.schema.initial), self._now)
-        self._mode(plan.sleep_state)
+        ledger, now = self.ledger, self._now
+        components = ledger.network.components
+        for name, state in self._background:
+            if components[name].state != state:
+                ledger.set_state(name, state, now)
+        self._mode(self.plan.sleep_state)
 
     def _restart(self, index: int, choose: Choose) -> Process:
         self.resets += 1
@@ -100,16 +106,18 @@ class Node:
         return False
 
     def _step(self, step: Step, index: int, choose: Choose) -> Process:
-        before = {name: self.ledger.network.components[name].state for name, _ in step.states}
+        components = self.ledger.network.components
+        before = {name: components[name].state for name, _ in step.states}
         for name, state in step.states:
             delay = self._put(name, state)
             if name == self.plan.mcu and delay and (yield from self._pause(delay)):
                 return True
-        touched = {name for hold in step.holds for name, _ in hold.states}
-        resting = {name: self.ledger.network.components[name].state for name in touched}
+        resting = {name: components[name].state for name in step.touched}
         for _ in range(step.count):
             for hold in step.holds:
-                delay = max((self._put(name, state) for name, state in hold.states), default=0.0)
+                delay = 0.0
+                for name, state in hold.states:
+                    delay = max(delay, self._put(name, state))
                 if delay and (yield from self._pause(delay)):
                     return True
                 if hold.current_a is not None:
@@ -162,9 +170,10 @@ class Node:
 
     def _mode(self, state: str) -> float:
         """Put the MCU into a mode, and what goes with it; returns the time of the slowest transition."""
-        delay = self.ledger.set_state(self.plan.mcu, state, self._now)
+        now, ledger = self._now, self.ledger
+        delay = ledger.set_state(self.plan.mcu, state, now)
         for name, other in self.plan.modes.get(state, {}).items():
-            delay = max(delay, self.ledger.set_state(name, other, self._now))
+            delay = max(delay, ledger.set_state(name, other, now))
         return delay
 
     def _draw(self, current_a: float) -> None:

@@ -59,6 +59,8 @@ class Step:
     retry: Retry | None = None
     retry_state: str = ""
     uses: frozenset[str] = frozenset()
+    touched: tuple[str, ...] = ()
+    """Components that the holds put into states, in order of first mention."""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ class Resolver:
             retry=phase.retry,
             retry_state=phase.retry.state if phase.retry else "",
             uses=frozenset(uses),
+            touched=tuple(dict.fromkeys(name for hold in holds for name, _ in hold.states)),
         )
 
     def _named(self, component: str, state: str) -> str:
