@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emulab.backends.base import Availability, Capability, SessionOptions
-from emulab.backends.renode import install, repl
+from emulab.backends.renode import cores, install, repl
 from emulab.errors import BackendUnavailable, InputError, ToolError
 
 if TYPE_CHECKING:
@@ -47,16 +47,19 @@ class RenodeBackend:
     def fidelity(self, platform: Platform) -> Literal["board", "core"] | None:
         if not platform.core.cpu.get("renode"):
             return None
+        if cores.executed_in_part(platform):
+            return "core"
         mapping = platform.backends.get(self.name)
         return mapping.fidelity if mapping else "board"
 
     def firmware_platform(self, platform: Platform) -> Platform:
-        return platform
+        return cores.buildable(platform)
 
     def open(self, platform: Platform, image: Image, options: SessionOptions) -> RenodeSession:
         if self.fidelity(platform) is None:
             raise InputError(f"platform {platform.name}: Renode has no {platform.core.name}")
         image.check_fits(platform)
+        cores.check_image(image, platform)
         try:
             command = install.find(options.argument or str(options.extra.get("renode", "")))
         except ToolError as error:
@@ -107,6 +110,10 @@ def open_session(platform: Platform, image: Image, options: SessionOptions, comm
             "cycles: executed instructions times the mean cost of the image's code, branches taken assumed 70 %; "
             "wait states and caches of memories cost nothing",
         ]
+        if cores.executed_in_part(platform):
+            notes.insert(
+                0, f"fidelity core: rebuilt for Armv8-M; Renode executes {platform.core.name} code only in part"
+            )
         problem = process.monitor.execute(f'emulab_attach "{uart}" {mips} "{patterns}"', _STEP_LIMIT_S)
         if problem:
             notes.append(problem)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tiny_elf import write_elf
 
 from emulab.backends.base import SessionOptions, load_backend
 from emulab.backends.renode import install, repl
@@ -24,16 +25,6 @@ from emulab.model.platform import load_platform, platform_names
 from emulab.model.scenario import Window
 
 INFERENCE = Window(name="inference", start="console:m-lap-us-100", stop="console:m-lap-us-200")
-
-
-def write_elf(path: Path, base: int = 0x08000000) -> Path:
-    """A minimal Arm ELF: one segment with a vector table and a branch to itself."""
-    code = struct.pack("<II", 0x20001000, base + 0xC1).ljust(0xC0, b"\0") + b"\xfe\xe7"
-    identity = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
-    head = struct.pack("<16sHHIIIIIHHHHHH", identity, 2, 40, 1, base + 0xC1, 52, 0, 0x5000200, 52, 32, 1, 0, 0, 0)
-    segment = struct.pack("<IIIIIIII", 1, 0x1000, base, base, len(code), len(code), 5, 0x1000)
-    path.write_bytes((head + segment).ljust(0x1000, b"\0") + code)
-    return path
 
 
 def open_fake(tmp_path: Path, name: str = "firmware.elf", **options: Any) -> Any:
