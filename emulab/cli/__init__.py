@@ -24,7 +24,7 @@ VERBS: dict[str, str] = {
     "report": "write HTML, Markdown, CSV, JUnit or an MLPerf submission tree from records",
     "assets": "fetch or show models and inputs that do not ship with emulab",
     "bench-sim": "play a simulated bench: an emulated board on a serial port, with a power monitor",
-    "list": "list platforms, backends, scenarios, operators, published results, ...",
+    "list": "list platforms, backends, scenarios, operators, published results and more",
     "doctor": "say which backends and tools are here, and how to get the missing ones",
     "init": "write a scenario, a CI workflow and a test for a model",
     "schema": "print the JSON Schema of scenario, platform or record",

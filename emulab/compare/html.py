@@ -30,8 +30,8 @@ def write_comparison(
     for pair in comparison.pairs:
         traces = []
         for label, result, place in (
-            ("emulated", pair.emulated, emulated_folder),
-            ("physical", pair.physical, physical_folder or emulated_folder),
+            (comparison.sides[0], pair.emulated, emulated_folder),
+            (comparison.sides[1], pair.physical, physical_folder or emulated_folder),
         ):
             if result is None:
                 continue
@@ -46,7 +46,15 @@ def write_comparison(
         if traces:
             plots.append(_figure(pair.place, traces))
     rows = comparison_rows(comparison)
-    return write_page(folder / "compare.html", "compare.html.j2", plots, title=comparison.title, rows=rows, notes=notes)
+    return write_page(
+        folder / "compare.html",
+        "compare.html.j2",
+        plots,
+        title=comparison.title,
+        sides=comparison.sides,
+        rows=rows,
+        notes=notes,
+    )
 
 
 def aligned_trace(result: Result, folder: Path | None) -> Trace | None:

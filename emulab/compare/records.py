@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from emulab.compare.pairs import Pair, differences, emulated_of, finished, model_of, published_pair, record_pairs
+from emulab.compare.units import SHARES, duration, engineering
 from emulab.errors import InputError
 from emulab.model.base import validate
 from emulab.model.quantity import Quantity
@@ -22,7 +23,7 @@ Verdict = Literal["passed", "failed", "no tolerance", "unavailable", "different"
 
 SPREAD = (
     "± is the spread over windows, of modelled energy the uncertainty of the platform's power data; "
-    "emulated windows repeat exactly, so ± 0 says nothing of how far the model is from silicon"
+    "emulated windows repeat exactly, so ± 0 says nothing of how far the model is from silicon, and ± ? that nobody stated it"
 )
 ROUNDING = 1e-9
 """Part of a value below which its spread is the rounding of repeats, and none."""
@@ -60,6 +61,8 @@ class Comparison:
     expectations: list[ExpectationResult]
     notes: list[str] = field(default_factory=list)
     title: str = ""
+    sides: tuple[str, str] = ("emulated", "physical")
+    """What the two columns of values are headed."""
 
     @property
     def failed(self) -> bool:
@@ -94,16 +97,17 @@ def compare_records(
         wanted = [e for e in tolerances if e.of == "published"]
         refs = References(published={p.emulated.platform: published for p in pairs}, model=model_of(emulated))
         notes += _published_notes(published, model_of(emulated))
-        what = f"published {published}"
+        what, sides = f"published {published}", ("emulated", "published")
     else:
         pairs, notes = record_pairs(emulated, physical, allow_different)
         wanted = [e for e in tolerances if e.of == "physical"]
         refs = References(physical=[p.physical for p in pairs if p.physical is not None])
         notes += _published_beside(emulated, pairs)
-        what = "physical"
+        sides = _sides(pairs)
+        what = "physical" if sides[1] == "physical" else "two runs"
         for pair in pairs:
             if pair.physical is not None and pair.physical.backend not in PHYSICAL_BACKENDS:
-                notes.append(f"{pair.name} is emulated too: under `physical` stands the second record")
+                notes.append(f"{pair.name} is emulated too: under `{sides[1]}` stands the second record")
     _check_asked(within or {}, pairs)
     if not pairs:
         raise InputError("compare: the first record holds no finished result to compare; did its run fail?")
@@ -123,7 +127,16 @@ def compare_records(
         own_notes = pair.physical.notes if pair.physical else []
         notes += [f"{pair.name}: {note}" for note in own_notes if not note.startswith("beside it, ")]
     notes.append(SPREAD)
-    return Comparison(rows, pairs, outcomes, list(dict.fromkeys(notes)), f"{emulated.scenario.get('name', '')}: {what}")
+    return Comparison(
+        rows, pairs, outcomes, list(dict.fromkeys(notes)), f"{emulated.scenario.get('name', '')}: {what}", sides
+    )
+
+
+def _sides(pairs: Sequence[Pair]) -> tuple[str, str]:
+    """Emulated and physical where that is so; first and second where both are of one kind, or it differs by board."""
+    mine = {pair.emulated.backend in PHYSICAL_BACKENDS for pair in pairs}
+    theirs = {pair.physical.backend in PHYSICAL_BACKENDS for pair in pairs if pair.physical is not None}
+    return ("emulated", "physical") if mine == {False} and theirs <= {True} else ("first", "second")
 
 
 def _check_asked(within: Mapping[str, float], pairs: Sequence[Pair]) -> None:
@@ -218,8 +231,8 @@ def comparison_rows(comparison: Comparison) -> list[dict[str, str]]:
         {
             "platform": row.place,
             "metric": row.metric,
-            "emulated": row.texts[0] if row.texts else show(row.emulated),
-            "physical": row.texts[1] if row.texts else show(row.reference),
+            "emulated": row.texts[0] if row.texts else show(row.emulated, row.metric),
+            "physical": row.texts[1] if row.texts else show(row.reference, row.metric),
             "deviation": "-" if row.deviation is None else percent(row.deviation),
             "sigmas": "-" if row.sigmas is None else f"{row.sigmas:.1f}",
             "tolerance": row.bound or "-",
@@ -263,13 +276,25 @@ def compact_rows(comparison: Comparison) -> tuple[list[dict[str, str]], list[str
     return rows, lines
 
 
-def show(quantity: Quantity | None) -> str:
+def headed(comparison: Comparison, row: Mapping[str, str]) -> dict[str, str]:
+    """A row of :func:`comparison_rows` under the headings that a reader sees, which say what the two sides are."""
+    names = dict(zip(("emulated", "physical"), comparison.sides, strict=True))
+    return {names.get(key, key): value for key, value in row.items()}
+
+
+def show(quantity: Quantity | None, metric: str = "") -> str:
     """Value with its uncertainty, in units people use: ``43.42 ms ± 0.04 ms``; a dash where there is none.
 
     ``± ?`` where nobody stated the uncertainty (counts have none); below a billionth of the value (rounding of repeats) it is 0.
     """
     if quantity is None or quantity.value is None:
         return "-"
+    if metric.endswith("battery_life_s"):
+        return duration(quantity.value)
+    if metric.startswith(SHARES):
+        hundred = {"value": quantity.value * 100, "unit": "%"}
+        spread = None if quantity.uncertainty is None else quantity.uncertainty * 100
+        return show(quantity.model_copy(update={**hundred, "uncertainty": spread}))
     text = human(quantity.value, quantity.unit)
     if quantity.uncertainty is None:
         return text if quantity.unit in ("B", "cycle", "instruction") else f"{text} ± ?"
@@ -285,10 +310,9 @@ def percent(part: float) -> str:
 
 def human(value: float, unit: str, digits: int = 5) -> str:
     """A value with an SI prefix; counts and ratios plain."""
+    if unit == "%":
+        return f"{value:.{digits - 1}g} %"
     if unit in ("1", "B", "cycle", "instruction") or value == 0:
         plain = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
         return plain if unit == "1" else f"{plain} {unit}"
-    for factor, prefix in ((1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")):
-        if abs(value) >= factor:
-            return f"{value / factor:.{digits}g} {prefix}{unit}"
-    return f"{value:.{digits}g} {unit}"
+    return engineering(value, unit, digits)

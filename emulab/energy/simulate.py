@@ -199,10 +199,10 @@ def human_time(seconds: float | None) -> str:
 
 
 def human(value: float, unit: str) -> str:
-    """A quantity with a metric prefix, three digits: ``12.3 uA``."""
+    """A quantity with a metric prefix, three digits: ``12.3 µA``."""
     if value == 0:
         return f"0 {unit}"
-    for scale, prefix in ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")):
+    for scale, prefix in ((1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n")):
         if abs(value) >= scale:
             return f"{value / scale:.3g} {prefix}{unit}"
     return f"{value:.3g} {unit}"

@@ -62,7 +62,8 @@ def _read_yaml(file: Path, mtime_ns: int, size: int) -> dict[str, Any]:
     except YamlProblem as error:
         raise InputError.at(file, error.place, f"not valid YAML: {error}") from None
     if not isinstance(data, dict):
-        raise InputError.at(file, "", f"expected a mapping at the top, found {type(data).__name__}")
+        found = "nothing; the file is empty" if data is None else type(data).__name__
+        raise InputError.at(file, "", f"expected a mapping at the top, found {found}")
     return data
 
 

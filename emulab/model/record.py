@@ -166,7 +166,10 @@ def read_record(path: Path) -> RunRecord:
     if not file.exists():
         raise InputError.at(file, "", "no run record there; expected a run folder or a run.json")
     try:
-        data = json.loads(read_input(file, MAX_RECORD_BYTES, "a run record"))
+        content = read_input(file, MAX_RECORD_BYTES, "a run record")
+        if not content.strip():
+            raise InputError.at(file, "", "not a run record: the file is empty")
+        data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError.at(file, "", f"not a run record: {error}") from None
     if not isinstance(data, dict) or "schema_version" not in data:

@@ -225,7 +225,7 @@ def figures(record: RunRecord) -> list[dict[str, Any]]:
             ]
         made.append(
             {
-                "title": f"Under noise: {kind if known is None else known.name}",
+                "title": f"Accuracy, disturbed by {kind if known is None else known.name}",
                 "note": caption,
                 "data": data,
                 "layout": layout,

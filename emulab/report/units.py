@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
+from emulab.compare.units import DAY_S, SHARES, YEAR_S, duration, engineering
 from emulab.model.quantity import Quantity
 
-_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
-DAY_S = 86400.0
-YEAR_S = 365.25 * DAY_S
-
-
-def engineering(value: float, unit: str, digits: int = 4) -> str:
-    """``0.01234, 's'`` -> ``12.34 ms``."""
-    if value == 0:
-        return f"0 {unit}".strip()
-    for factor, prefix in _PREFIXES:
-        if abs(value) >= factor * 0.99999:
-            return f"{value / factor:.{digits}g} {prefix}{unit}".strip()
-    return f"{value:.{digits}g} {unit}".strip()
+__all__ = ["DAY_S", "YEAR_S", "duration", "engineering", "show", "size"]
 
 
 def size(value: float) -> str:
@@ -28,17 +17,6 @@ def size(value: float) -> str:
     return f"{value / 1024 / 1024:.2f} MB"
 
 
-def duration(value: float) -> str:
-    """Seconds as a person would say them."""
-    if value >= 2 * YEAR_S:
-        return f"{value / YEAR_S:.1f} years"
-    if value >= 2 * DAY_S:
-        return f"{value / DAY_S:.{1 if value < 9.95 * DAY_S else 0}f} days"
-    if value >= 7200:
-        return f"{value / 3600:.1f} h"
-    return engineering(value, "s")
-
-
 def show(metric: str, quantity: Quantity) -> str:
     """A metric's value for a table; a dash where there is none."""
     value = quantity.value
@@ -48,7 +26,7 @@ def show(metric: str, quantity: Quantity) -> str:
         return f"{value * 3600:.4g} / h"
     if metric == "real_time_margin":
         return f"{value:.3g} x"
-    if metric.startswith(("accuracy", "agreement", "stall_share", "busy_share", "false_reject_rate")):
+    if metric.startswith(SHARES):
         return f"{value * 100:.1f} %"
     if metric.startswith("auc"):
         return f"{value:.3f}"

@@ -131,9 +131,16 @@ def _in_package(path: str, what: str) -> Path:
 
 
 def pull(names: list[str], base_url: str = MLCOMMONS_BASE, timeout_s: float = 60.0) -> list[Path]:
-    """Fetch assets into the cache, checked against their sha256. ToolError when the upstream cannot be reached."""
-    import pooch
+    """Fetch assets into the cache, checked against their sha256.
 
+    InputError when *base_url* is no http address; ToolError when the upstream cannot be reached, sends something else, or
+    the cache cannot be written.
+    """
+    import pooch
+    import requests
+
+    if not base_url.lower().startswith(("http://", "https://")):
+        raise InputError(f"--from {base_url}: expected an address that begins with https:// or http://")
     pooch.get_logger().setLevel("ERROR")  # our own lines say what is to be said
     files = []
     for name in names or list(ASSETS):
@@ -153,11 +160,17 @@ def pull(names: list[str], base_url: str = MLCOMMONS_BASE, timeout_s: float = 60
                     )
                 )
             )
-        except ValueError as error:
-            raise ToolError(f"asset {name}: what came does not match its sha256; nothing was kept ({error})") from None
-        except OSError as error:
-            reason = type(error).__name__
+        except (
+            requests.exceptions.RequestException
+        ) as error:  # before the next two: some are ValueError, all are OSError
+            status = getattr(error.response, "status_code", None)
+            reason = f"HTTP status {status}" if status else type(error).__name__
             raise ToolError(
                 f"asset {name}: upstream cannot be reached ({reason}); or set EMULAB_ASSETS to a copy"
             ) from None
+        except ValueError as error:
+            raise ToolError(f"asset {name}: what came does not match its sha256; nothing was kept ({error})") from None
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ToolError(f"{target}: cannot be written: {reason}; set EMULAB_CACHE to another folder") from None
     return files

@@ -347,5 +347,6 @@ def _battery_life(loaded: LoadedScenario, platform: Platform, data: dict[str, An
 def _application(loaded: LoadedScenario) -> Application:
     application = loaded.scenario.application
     if application is None:
-        raise InputError.at(loaded.file, "application", "the scenario has none; see docs/cosimulation.md")
+        hint = "its model is built by emulab build MODEL.tflite, a node's whole firmware by docs/cosimulation.md"
+        raise InputError.at(loaded.file, "application", f"the scenario ships no firmware; {hint}")
     return application

@@ -83,7 +83,8 @@ def scaffold(
         raise InputError(f"--headroom {headroom}: expected a share such as 0.10")
     model = model or _only_model(folder)
     if not model.is_file():
-        raise InputError(f"{model}: no such file")
+        said = "is a folder; expected a .tflite model or firmware" if model.is_dir() else "no such file"
+        raise InputError(f"{model}: {said}")
     is_image = model.suffix.lower() in IMAGES
     if is_image and input_bytes is None:
         raise InputError(f"{model}: firmware does not say how long its input is; add --input-bytes N")

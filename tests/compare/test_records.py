@@ -7,7 +7,7 @@ import pytest
 
 from emulab.backends.base import CurrentTrace
 from emulab.compare.html import write_comparison
-from emulab.compare.records import compact_rows, compare_records, comparison_rows
+from emulab.compare.records import compact_rows, compare_records, comparison_rows, show
 from emulab.energy.trace import write_csv
 from emulab.errors import InputError
 from emulab.model.quantity import Quantity, unavailable
@@ -45,7 +45,7 @@ def test_every_row_is_full_or_says_why():
     assert list(rows) == ["latency_s", "cycles", "energy_per_inference_j", "power_w", "auc"]
     assert rows["latency_s"]["deviation"] == "-0.92 %"
     assert rows["latency_s"]["sigmas"] == "2.0"
-    assert rows["latency_s"]["physical"] == "43.4 ms ± 200 us"
+    assert rows["latency_s"]["physical"] == "43.4 ms ± 200 µs"
     assert rows["latency_s"]["verdict"] == "no tolerance"
     assert rows["energy_per_inference_j"]["reason"] == "emulated: no power model"
     assert "not in" in rows["cycles"]["reason"] and "not in the emulated run" in rows["auc"]["reason"]
@@ -80,6 +80,32 @@ def test_two_emulated_runs_are_said_to_be_that():
     comparison = compare_records(record(), record())
     assert any("is emulated too" in note for note in comparison.notes)
     assert not any("is emulated too" in note for note in compare_records(record(), physical()).notes)
+    assert comparison.sides == ("first", "second") and comparison.title.endswith("two runs")
+    assert compare_records(record(), physical()).sides == ("emulated", "physical")
+    assert compare_records(physical(), physical()).sides == ("first", "second")
+    assert compare_records(record(), published=KEY).sides == ("emulated", "published")
+
+
+def test_columns_are_headed_by_what_the_runs_are(tmp_path, capsys):
+    from emulab.cli import main
+
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        record().write(tmp_path / name)
+    assert main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    heading = next(line for line in printed if "deviation" in line)
+    assert "first" in heading and "second" in heading and "physical" not in heading
+    assert "<th>first</th><th>second</th>" in (tmp_path / "a/compare.html").read_text()
+
+
+def test_shares_read_as_percent_and_lives_as_days():
+    shown = [
+        show(Quantity(value=0.86047, unit="1", uncertainty=0.0216), "accuracy_top1"),
+        show(Quantity(value=2.3097e6, unit="s"), "battery_life_s"),
+        show(Quantity(value=2.0e-5, unit="A", uncertainty=0.0), "mean_current_a"),
+    ]
+    assert shown == ["86.05 % ± 2.2 %", "27 days", "20 µA ± 0"]
 
 
 @pytest.mark.parametrize(("within", "code"), [("1 %", 0), ("0.5 %", 1)])

@@ -34,7 +34,7 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         ("x: \x07\n", "not valid YAML: control characters are not allowed"),
         ("- a\n", "expected a mapping at the top, found list"),
-        ("", "expected a mapping at the top, found NoneType"),
+        ("", "expected a mapping at the top, found nothing; the file is empty"),
     ],
 )
 def test_what_is_refused_is_told_in_one_line(tmp_path: Path, text: str, expected: str) -> None:

@@ -145,6 +145,9 @@ def test_record_round_trip_and_its_errors(record: RunRecord, tmp_path: Path) -> 
     with pytest.raises(InputError, match="version 99 is newer"):
         read_record(tmp_path)
     (tmp_path / "run.json").write_text("{")
+    (tmp_path / "empty.json").touch()
+    with pytest.raises(InputError, match="not a run record: the file is empty"):
+        read_record(tmp_path / "empty.json")
     with pytest.raises(InputError, match="not a run record"):
         read_record(tmp_path)
     with pytest.raises(InputError, match="no run record there"):

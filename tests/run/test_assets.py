@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -77,6 +78,22 @@ def test_no_upstream_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["assets", "pull", NAME, "--from", "http://127.0.0.1:9/"]) == 3
     error = capsys.readouterr().err
     assert "upstream cannot be reached" in error and error.count("\n") == 1
+
+
+def test_what_is_no_address_and_what_is_no_folder_are_not_blamed_on_the_upstream(
+    upstream: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, own_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["assets", "pull", NAME, "--from", "mirror/models"]) == 2
+    assert "--from mirror/models/: expected an address" in capsys.readouterr().err
+    base, root = upstream
+    assert main(["assets", "pull", NAME, "--from", base + "nowhere"]) == 3
+    assert "upstream cannot be reached (HTTP status 404)" in capsys.readouterr().err
+    serve(root, b"model", monkeypatch)
+    shutil.rmtree(own_cache / "assets")
+    (own_cache / "assets").write_text("a file where the folder should be")
+    assert main(["assets", "pull", NAME, "--from", base]) == 3
+    error = capsys.readouterr().err
+    assert "cannot be written" in error and "EMULAB_CACHE" in error and "upstream" not in error
 
 
 def test_resolve_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_every_form_shows_each_model_once(record: RunRecord, tmp_path: Path) -> 
     assert not str(table.rows[0][1][0]).startswith("↓")
     assert "| ↓ " in markdown.markdown(record) and "Accuracy under noise" in markdown.markdown(record)
     titles = [plot["title"] for plot in html.plots(record, tmp_path)]
-    assert titles == ["Under noise: noise", "Under noise: gain"]
+    assert titles == ["Accuracy, disturbed by noise", "Accuracy, disturbed by gain"]
     rows = list(csv.DictReader(io.StringIO(report.csv_text(report.reports(record)))))
     assert len(rows) == 2 * 4 and {row["kind"] for row in rows} == {"clean", "snr_db", "gain"}
     assert "accuracy_top1@" not in html.write_html(record, tmp_path).read_text().split("plot-data")[0]

@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from emulab.cli.show import console, print_rows
     from emulab.compare.html import write_comparison
-    from emulab.compare.records import compact_rows, compare_records, comparison_rows
+    from emulab.compare.records import compact_rows, compare_records, comparison_rows, headed
     from emulab.errors import InputError
     from emulab.model.record import read_record
     from emulab.report.simulations import (
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     shown, missing = compact_rows(comparison)
     places = list(dict.fromkeys(row["platform"] for row in shown))
     for place in places:
-        rows = [{k: v for k, v in row.items() if k != "platform"} for row in shown if row["platform"] == place]
+        here = [headed(comparison, row) for row in shown if row["platform"] == place]
+        rows = [{k: v for k, v in row.items() if k != "platform"} for row in here]
         print_rows(screen, f"{comparison.title}: {place}" if len(places) > 1 else comparison.title, rows)
     for note in [*missing, *comparison.notes]:
         screen.print(note, style="dim", markup=False)

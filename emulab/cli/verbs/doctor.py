@@ -56,7 +56,7 @@ def _bench() -> list[dict[str, str]]:
     from importlib.metadata import PackageNotFoundError, version
 
     rows = []
-    for package, use in (("pyocd", "--flash pyocd, --serial rtt:"), ("esptool", "--flash esptool"),
+    for package, use in (("pyocd", "--flash pyocd and --serial rtt"), ("esptool", "--flash esptool"),
                          ("pyjoulescope_driver", "--power js220")):  # fmt: skip
         try:
             found, hint = version(package), ""
