@@ -143,23 +143,30 @@ class Machine:
         self._found = None
 
     def device_at(self, address: int) -> tuple[Peripheral, int] | None:
+        found = self._find(address)
+        return None if found is None else (found[2], address - found[0])
+
+    def _find(self, address: int) -> tuple[int, int, Peripheral] | None:
+        """(base, end, device) around *address*."""
         found = self._found
         if found is None or not found[0] <= address < found[1]:
             at = bisect.bisect(self._bases, address) - 1
             if at < 0 or address >= self._by_base[at][1]:
                 return None
             found = self._found = self._by_base[at]
-        return found[2], address - found[0]
+        return found
 
     def _read(self, address: int, size: int) -> int:
         try:
             self.access_q8 = self._time_of_access(self._probe, address, 0)
-            found = self.device_at(address)
+            found = self._found  # nearly always that of the access before
+            if found is None or not found[0] <= address < found[1]:
+                found = self._find(address)
             if found is None:
                 self._unmapped(address, False)
                 self.poll.saw_read(address, 0, self.access_q8)
                 return 0
-            value = found[0].read(found[1], size)
+            value = found[2].read(address - found[0], size)
             self.poll.saw_read(address, value, self.access_q8)
             return value
         except BaseException as error:
@@ -172,11 +179,13 @@ class Machine:
         try:
             self.access_q8 = self._time_of_access(self._probe, address, 1)
             self.poll.saw_write()
-            found = self.device_at(address)
+            found = self._found
+            if found is None or not found[0] <= address < found[1]:
+                found = self._find(address)
             if found is None:
                 self._unmapped(address, True)
                 return
-            found[0].write(found[1], size, value)
+            found[2].write(address - found[0], size, value)
         except BaseException as error:
             self._stop(error)
         finally:
