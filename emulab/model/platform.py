@@ -178,7 +178,10 @@ def load_platform(name: str | Path, extra: Iterable[Path] = (), overlays: Iterab
             names = platform_names(extra)
             close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
-            raise InputError(f"platform {str(name)!r} is unknown; {hint}")
+            raise InputError(
+                f"platform {str(name)!r} is unknown; {hint} (`emulab list platforms`; "
+                "a board of your own is a YAML file: --platform FILE.yaml, see platforms/README.md)"
+            )
         file = found
     data, files = _layers(file, folders, ())
     for overlay in overlays:

@@ -33,6 +33,10 @@ class TimingSpec(Schema):
 
     model: str = Field(description="name of a timing model: cortex-m0plus, cortex-m4, cortex-m7, cortex-m33, e31, ...")
     parameters: dict[str, PhysicalNumber] = {}
+    accuracy: PhysicalNumber | None = Field(
+        default=None,
+        description="relative error of cycle counts, one standard deviation: what was it measured on, or assumed",
+    )
 
 
 class Core(Schema):

@@ -75,6 +75,7 @@ def _write_log(client: DutClient, folder: Path) -> None:
 
 def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progress: Callable[[str], None]) -> Result:
     from emulab.dut import accuracy, energy, performance
+    from emulab.timing import accuracy_text
 
     wanted = plan.measure
     virtual = session.clock.kind == "virtual"
@@ -109,6 +110,8 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
         if virtual and not replayed and not marks_inference(plan.image) and wanted.inferences > 1:
             single = performance(client, plan.inputs, 1, 1, wanted.warmups).windows[0]
             source += f"; windows of {wanted.inferences} less one of 1, since printing a timestamp is not inference"
+        if origin == "modelled" and getattr(session, "timestamps_modelled", True):
+            source += f"; {accuracy_text(plan.platform)}"
         found = performance(client, plan.inputs, wanted.loops, inferences, wanted.warmups, window_s)
         if single is not None:
             found = less_printing(found, single)
@@ -137,7 +140,8 @@ def _drive(session: Session, client: DutClient, plan: Plan, folder: Path, progre
                 unit="s",
                 kind=origin,
                 uncertainty=statistics.stdev(latencies) if len(latencies) > 1 else None,
-                source=f"edges on {pin}, median over windows",
+                source=f"edges on {pin}, median over windows"
+                + (f"; {accuracy_text(plan.platform)}" if origin == "modelled" else ""),
             )
             records = measured_windows
             metrics["energy_per_inference_j"] = unavailable("J", "the session has no power meter")

@@ -54,3 +54,12 @@ def load_core_timing(core: Core, overrides: dict[str, float] | None = None) -> T
 def load_timing(platform: Platform) -> TimingModel:
     """The pipeline model of a platform's core. See :func:`load_core_timing`."""
     return load_core_timing(platform.core)
+
+
+def accuracy_text(platform: Platform) -> str:
+    """How far cycle counts of *platform* may be off, and how that is known, for the record of a run."""
+    accuracy = platform.core.timing.accuracy
+    if accuracy is None:
+        return f"cycle model {platform.core.timing.model} not compared with silicon"
+    known = "assumed" if accuracy.assumed else "one standard deviation"
+    return f"cycle model within {accuracy.value:.1%} ({known}): {accuracy.source}"

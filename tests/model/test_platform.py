@@ -107,3 +107,16 @@ def test_merge_is_associative_and_idempotent(a: dict, b: dict, c: dict) -> None:
     assert deep_merge({}, a) == a == deep_merge(a, {})
     if all(not isinstance(v, dict) for tree in (a, b, c) for v in tree.values()):
         assert deep_merge(deep_merge(a, b), c) == deep_merge(a, deep_merge(b, c))
+
+
+def test_unknown_board_says_how_to_describe_one() -> None:
+    with pytest.raises(InputError, match=r"--platform FILE\.yaml, see platforms/README\.md"):
+        load_platform("nucleo-l552ze-q")
+
+
+def test_accuracy_of_cycle_counts_is_inherited_from_the_core_unless_the_soc_says_otherwise() -> None:
+    from emulab.timing import accuracy_text
+
+    assert "STM32U575" in accuracy_text(load_platform("nucleo-u575zi-q").platform)
+    assert "within 5.0% (assumed)" in accuracy_text(load_platform("nucleo-u3c5zi-q").platform)
+    assert "not compared with silicon" in accuracy_text(load_platform("hifive1-revb").platform)
