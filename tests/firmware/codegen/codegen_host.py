@@ -7,15 +7,17 @@ import itertools
 import os
 import shlex
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulab.cache import KeyPart, fetch_or_build
 from emulab.firmware.codegen import GeneratedModel, KernelTarget, generate
+from emulab.firmware.toolchain import zig_binary
 
 # Every library its own name: a loader that knows a path does not load it again.
 _serial = itertools.count()
@@ -23,20 +25,41 @@ _serial = itertools.count()
 Run = Callable[[NDArray[np.generic]], NDArray[np.generic]]
 
 
-def compiler() -> list[str]:
+FLAGS = ("-fPIC", "-O1", "-g0", "-std=c11", "-Wall", "-Werror", "-Wno-unused-function", "-fno-strict-aliasing")
+
+
+@cache
+def compiler() -> tuple[str, ...]:
     """`$CC` if set, else the compiler of the ziglang package."""
-    return shlex.split(os.environ["CC"]) if os.environ.get("CC") else [sys.executable, "-m", "ziglang", "cc"]
+    zig = zig_binary()
+    assert zig is not None, "ziglang is a dependency of emulab"
+    return tuple(shlex.split(os.environ["CC"])) if os.environ.get("CC") else (zig, "cc")
+
+
+def _compile(*arguments: str) -> None:
+    done = subprocess.run([*compiler(), *FLAGS, *arguments], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+@cache
+def kernel(source: Path, flags: tuple[str, ...]) -> str:
+    """The object of a kernel, which is the same in every model: compiled once for all processes of the session."""
+    headers = sorted(source.parent.glob("*.h"))
+    key: list[KeyPart] = [source.name, source, *headers, " ".join((*compiler(), *FLAGS, *flags))]
+
+    def builder(folder: Path) -> None:
+        _compile("-c", *flags, f"-I{source.parent}", str(source), "-o", str(folder / "kernel.o"))
+
+    return str(fetch_or_build("host-kernel", key, builder) / "kernel.o")
 
 
 def build(generated: GeneratedModel, library: Path, *flags: str) -> ctypes.CDLL:
-    """Compile all sources into a shared library and load it."""
-    command = [*compiler(), "-shared", "-fPIC", "-O1", "-g0", "-std=c11", "-Wall", "-Werror", "-Wno-unused-function"]
-    command += ["-fno-strict-aliasing", *flags]
-    command += [f"-D{k}={v}" for k, v in generated.defines.items()]
-    command += [f"-I{d}" for d in generated.include_dirs]
-    command += [*map(str, generated.sources), "-o", str(library)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-4000:]
+    """Compile the model, link it with its kernels into a shared library and load it."""
+    flags = (*flags, *(f"-D{k}={v}" for k, v in generated.defines.items()))
+    own = [s for s in generated.sources if s.parent == generated.include_dirs[0]]
+    kernels = [kernel(s, flags) for s in generated.sources if s not in own]
+    include = [f"-I{d}" for d in generated.include_dirs]
+    _compile("-shared", *flags, *include, *map(str, own), *kernels, "-o", str(library))
     return ctypes.CDLL(str(library))
 
 
