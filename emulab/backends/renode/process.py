@@ -96,6 +96,8 @@ class RenodeProcess:
                     stderr=log,
                     start_new_session=True,
                     cwd=self.folder,
+                    # Renode keeps files of its own where temporary ones go, and is never asked to end
+                    env={**os.environ, **dict.fromkeys(("TMPDIR", "TMP", "TEMP"), str(self.folder))},
                 )
             except OSError as error:
                 raise ToolError(f"{self._command[0]} does not start: {error.strerror or error}") from None

@@ -15,6 +15,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     command = f"{sys.executable} {Path(__file__).with_name('fake_renode.py')}"
     monkeypatch.setenv("RENODE", command)
     return command

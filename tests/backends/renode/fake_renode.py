@@ -11,6 +11,7 @@ import re
 import socket
 import struct
 import sys
+import tempfile
 import time
 
 # What 1.16.1 takes; anything else is refused as it does.
@@ -215,6 +216,7 @@ def main() -> int:
     if "--version" in sys.argv:
         print(f"Renode, version {VERSION} (d66b0c2a-202611220727)")
         return 0
+    tempfile.mkdtemp(prefix="renode-")  # left behind by a Renode that is killed
     mode = os.environ.get("FAKE_RENODE", "")
     port = int(sys.argv[sys.argv.index("-P") + 1])
     if mode == "busy":
