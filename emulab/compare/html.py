@@ -46,13 +46,19 @@ def write_comparison(
         if traces:
             plots.append(_figure(pair.place, traces))
     rows = comparison_rows(comparison)
+    for row in rows:
+        if row["verdict"] == "no tolerance":
+            row |= {"verdict": "-", "reason": ""}
     return write_page(
         folder / "compare.html",
         "compare.html.j2",
         plots,
         title=comparison.title,
         sides=comparison.sides,
-        rows=rows,
+        tables=[
+            ("", [r for r in rows if "@" not in r["metric"]]),
+            ("Under noise", [r for r in rows if "@" in r["metric"]]),
+        ],
         notes=notes,
     )
 

@@ -107,7 +107,7 @@ def compare_records(
         what = "physical" if sides[1] == "physical" else "two runs"
         for pair in pairs:
             if pair.physical is not None and pair.physical.backend not in PHYSICAL_BACKENDS:
-                notes.append(f"{pair.name} is emulated too: under `{sides[1]}` stands the second record")
+                notes.append(f"{pair.name} is emulated too: the deviation is between two models, none from silicon")
     _check_asked(within or {}, pairs)
     if not pairs:
         raise InputError("compare: the first record holds no finished result to compare; did its run fail?")

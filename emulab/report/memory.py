@@ -258,6 +258,13 @@ def figures(record: RunRecord) -> list[dict[str, Any]]:
     return made
 
 
+def legible(count: int) -> list[int]:
+    """Places of at most :data:`MOST_TICKS` of *count* labels, evenly apart, the first and the last among them."""
+    step = -(-count // MOST_TICKS)
+    places = [place for place in range(0, count, step) if place <= count - 1 - step]
+    return [*places, count - 1]
+
+
 def _arena_figure(result: Result) -> dict[str, Any] | None:
     arena = details(result).get("arena") or {}
     buffers = arena.get("buffers", [])
@@ -282,7 +289,9 @@ def _arena_figure(result: Result) -> dict[str, Any] | None:
             "line": {"width": 1, "color": "#888"},
         },
     }
-    ticks = {"tickvals": [-1, *range(len(names)), len(names)], "ticktext": ["start", *names, "end"]}
+    labels = ["start", *names, "end"]
+    shown = legible(len(labels))
+    ticks = {"tickvals": [place - 1 for place in shown], "ticktext": [labels[place] for place in shown]}
     return {
         "title": f"RAM by tensor: {board(result)}",
         "note": f"each box is a buffer of the arena ({size(arena['bytes'])}): across while it is alive, up where it lies",
@@ -295,6 +304,8 @@ def _arena_figure(result: Result) -> dict[str, Any] | None:
     }
 
 
+MOST_TICKS = 20
+"""Labels that fit below a plot on a telephone."""
 COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#eeca3b", "#b279a2", "#ff9da6")
 
 

@@ -40,6 +40,18 @@ def baseline_path(loaded: LoadedScenario) -> Path:
     return loaded.path(loaded.scenario.baseline or "baseline.json")
 
 
+def check_lasting(loaded: LoadedScenario) -> None:
+    """InputError where the baseline would lie inside the installed package, to be lost with the next installation."""
+    import emulab
+
+    file = baseline_path(loaded)
+    if Path(emulab.__file__).resolve().parent in file.resolve().parents:
+        raise InputError(
+            f"{loaded.scenario.name}: ships with the installed package, where a baseline would not last; copy "
+            f"{loaded.file.parent} into your project, or give --set baseline=/PATH/TO/FILE.json"
+        )
+
+
 def update_baseline(loaded: LoadedScenario, record: RunRecord) -> Path:
     """Write *record* as the baseline. Targets it does not hold are kept from the old one."""
     file = baseline_path(loaded)

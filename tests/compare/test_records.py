@@ -96,7 +96,16 @@ def test_columns_are_headed_by_what_the_runs_are(tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()
     heading = next(line for line in printed if "deviation" in line)
     assert "first" in heading and "second" in heading and "physical" not in heading
-    assert "<th>first</th><th>second</th>" in (tmp_path / "a/compare.html").read_text()
+    page = (tmp_path / "a/compare.html").read_text()
+    assert "<th>first</th><th>second</th>" in page and "Under noise" not in page
+
+
+def test_levels_of_noise_stand_below_what_one_asks_first(tmp_path):
+    noise = {f"accuracy_top1@snr_db={level}": Quantity(value=0.7, unit="1") for level in (10, 0)}
+    page = write_comparison(compare_records(record(**noise), physical(**noise)), tmp_path).read_text()
+    above, below = page.split("<h2>Under noise</h2>")
+    assert "latency_s" in above and "snr_db" not in above.split("<table>")[1]
+    assert below.split("</table>")[0].count("snr_db=") == 2 and "nothing of it" not in page
 
 
 def test_shares_read_as_percent_and_lives_as_days():

@@ -134,3 +134,13 @@ def test_a_stand_in_may_hold_what_the_board_cannot() -> None:
     assert memory.fits(over) == "no: flash 30 %, RAM 120 %"
     under = over.model_copy(update={"details": {"memory": {**found, "ram_limit_bytes": 240}}})
     assert memory.fits(under) == "flash 30 %, RAM 50 %"
+
+
+@pytest.mark.parametrize("count", [1, 2, 20, 21, 40, 63, 500])
+def test_labels_of_many_layers_stay_legible(count: int) -> None:
+    places = memory.legible(count)
+    assert len(places) <= memory.MOST_TICKS and places == sorted(set(places))
+    assert (places[0], places[-1]) == (0, count - 1)
+    if len(places) > 2:
+        step = places[1] - places[0]
+        assert all(step <= b - a < 2 * step for a, b in itertools.pairwise(places))

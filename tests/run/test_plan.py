@@ -12,7 +12,7 @@ from emulab.model.base import validate
 from emulab.model.record import LayerRow, Provenance, Result, RunRecord, WindowRecord
 from emulab.model.scenario import LoadedScenario, Scenario
 from emulab.probe.profile import BlockCount, Profile, RegionCount, WindowProfile
-from emulab.run.baseline import diff, update_baseline
+from emulab.run.baseline import check_lasting, diff, update_baseline
 from emulab.run.layers import SymbolMap, fold, layer_rows
 from emulab.run.plan import Job, plan
 
@@ -110,6 +110,19 @@ def test_diff_names_metric_layer_and_region() -> None:
     assert changes[0] == "p/unicorn: cycles: 100 -> 101 (+1.00%)"
     assert "p/unicorn: instructions in emulab_layer_0_a: 80 -> 81 (+1.25%)" in changes
     assert "p/unicorn: bytes read in flash: 10 -> 14 (+40.00%)" in changes
+
+
+def test_no_baseline_is_left_inside_the_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import emulab
+
+    package = tmp_path / "site-packages/emulab"
+    monkeypatch.setattr(emulab, "__file__", str(package / "__init__.py"))
+    shipped = package / "_data/scenarios/s/scenario.yaml"
+    one = scenario([{"platforms": ["p"]}])
+    with pytest.raises(InputError, match=r"installed package.*--set baseline="):
+        check_lasting(LoadedScenario(one, shipped, {}))
+    check_lasting(LoadedScenario(one, tmp_path / "project/scenario.yaml", {}))
+    check_lasting(LoadedScenario(one.model_copy(update={"baseline": str(tmp_path / "b.json")}), shipped, {}))
 
 
 def test_baseline_keeps_other_targets_and_refuses_errors(tmp_path: Path) -> None:

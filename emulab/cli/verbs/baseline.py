@@ -23,12 +23,14 @@ def run(args: argparse.Namespace) -> int:
     from emulab.model.record import read_record
     from emulab.model.scenario import load_scenario
     from emulab.report import terminal
-    from emulab.run.baseline import baseline_path, diff, update_baseline
+    from emulab.run.baseline import baseline_path, check_lasting, diff, update_baseline
     from emulab.run.engine import RunOptions, run_scenario
 
     loaded = load_scenario(args.scenario, args.overrides)
     file = baseline_path(loaded)
     screen = console()
+    if args.action == "update":
+        check_lasting(loaded)
     if args.action != "update" and not file.exists():
         raise InputError(f"{file}: there is no baseline yet; make one with: emulab baseline update {args.scenario}")
     if args.action == "show":
