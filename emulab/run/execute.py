@@ -65,6 +65,11 @@ def execute(
     """
 
     loaded = loaded.variant(job.variant)
+    platform = _platform(job.platform).platform
+    if loaded.scenario.duty_cycle is not None and platform.power is not None:
+        from emulab.energy.simulate import check_cycle
+
+        check_cycle(loaded, platform)  # what is wrong with it is not to be waited for
 
     def step(what: str) -> None:
         progress(job.label, what)
