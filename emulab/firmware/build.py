@@ -350,9 +350,12 @@ def _jobs(
     optimise, small = f"-{options.optimise}", "-Os"
     places = (RUNTIME / name for name in ("port", "dut", "audio", "vibration"))
     include = (folder, RUNTIME, *places, *generated.include_dirs, *headers)
+    # no folder of this build's own among them: the compiler's cache tells an object by the words of its command
+    shared = (*(d for d in generated.include_dirs if d.parent != folder), *headers)
 
     def job(source: Path, group: str, flags: tuple[str, ...], define: tuple[tuple[str, str], ...] = ()) -> CompileJob:
-        return CompileJob(source, folder / f"__{group}__{source.stem}.o", include, define, flags)
+        where = shared if group in ("kernel", "libc") else include
+        return CompileJob(source, folder / f"__{group}__{source.stem}.o", where, define, flags)
 
     jobs = [
         job(source, "model" if source.parent == folder / "model" else "kernel", (optimise,), defines)

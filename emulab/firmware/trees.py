@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from emulab.errors import InputError
+from emulab.model.files import read_input
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,14 +115,14 @@ def read_trees(path: Path) -> TreeEnsemble:
 
     InputError names the file, the place and what was expected.
     """
+    content = read_input(path, MAX_FILE_BYTES, "an ensemble of trees")
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise InputError.at(path, "", f"{size} bytes is too large for an ensemble (limit {MAX_FILE_BYTES})")
-        text = path.read_text(encoding="utf-8")
+        text = content.decode("utf-8")
         data = None if path.suffix == ".csv" else json.loads(text)
-    except OSError as error:
-        raise InputError.at(path, "", f"cannot read the model: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError.at(
+            path, "", f"not UTF-8 at byte {error.start}; expected an ensemble of trees as text"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise InputError.at(path, "", f"not JSON: {' '.join(str(error).split())}") from None
     if path.suffix == ".csv":

@@ -95,10 +95,14 @@ class LitertModel:
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise InputError.at(path, "", f"LiteRT refuses the model: {' '.join(str(error).split())}") from None
-        self.input = _spec(self._interpreter.get_input_details()[0])
-        self.output = _spec(self._interpreter.get_output_details()[0])
-        self._in = self._interpreter.get_input_details()[0]["index"]
-        self._out = self._interpreter.get_output_details()[0]["index"]
+        try:
+            given, answer = self._interpreter.get_input_details()[0], self._interpreter.get_output_details()[0]
+        except UnicodeDecodeError:
+            raise InputError.at(
+                path, "", "the name of an input or output tensor is not UTF-8; is the file damaged?"
+            ) from None
+        self.input, self.output = _spec(given), _spec(answer)
+        self._in, self._out = given["index"], answer["index"]
 
     def run(self, raw: NDArray[Any]) -> NDArray[Any]:
         """One inference. State of streaming models goes on from the inference before; see :meth:`reset`."""

@@ -133,8 +133,23 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=name[:1]):
             read_trees(tmp_path / name)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="no such file"):
         read_trees(tmp_path / "absent.json")
+    for name in ("f.json", "g.csv"):
+        (tmp_path / name).write_bytes(b'{"format": "\xff"}')
+        with pytest.raises(InputError, match="not UTF-8 at byte 12"):
+            read_trees(tmp_path / name)
+
+
+@pytest.mark.skipif(
+    not Path("/dev/zero").exists(), reason="needs /dev/zero, which this system has not; run it on Linux"
+)
+@pytest.mark.parametrize("suffix", [".json", ".csv"])
+def test_a_device_without_end_is_not_read(suffix: str, tmp_path: Path) -> None:
+    endless = tmp_path / f"endless{suffix}"
+    endless.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="not an ordinary file"):
+        read_trees(endless)
 
 
 EMLEARN = "f,2\r\nc,3\r\nlb,8\r\nl,[  0 255   0]\r\nl,[10 20 225]\r\nr,0\r\nn,1,3.5,1,-1\r\nn,0,-0.5,-1,-2"

@@ -139,3 +139,13 @@ def test_bad_models_are_one_line(tmp_path: Path, har: Path) -> None:
         load_host_model(tmp_path / "absent.tflite")
     with pytest.raises(InputError, match="expected 1152 elements"):
         load_host_model(har / "har_int8.tflite").run(np.zeros(3, np.int8))
+
+
+@pytest.mark.usefixtures("litert")
+def test_damaged_names_of_tensors_are_one_line(har: Path, tmp_path: Path) -> None:
+    content, path = (har / "har_float32.tflite").read_bytes(), tmp_path / "damaged.tflite"
+    name = load_host_model(har / "har_float32.tflite").input.name.encode()
+    assert name in content
+    path.write_bytes(content.replace(name, b"\xff" + name[1:]))
+    with pytest.raises(InputError, match=r"damaged\.tflite.*not UTF-8"):
+        load_host_model(path)
