@@ -29,37 +29,50 @@ FLAGS = ("-fPIC", "-O1", "-g0", "-std=c11", "-Wall", "-Werror", "-Wno-unused-fun
 
 
 @cache
+def zig() -> tuple[str, ...]:
+    """The compiler of the ziglang package."""
+    binary = zig_binary()
+    assert binary is not None, "ziglang is a dependency of emulab"
+    return binary, "cc"
+
+
+@cache
 def compiler() -> tuple[str, ...]:
-    """`$CC` if set, else the compiler of the ziglang package."""
-    zig = zig_binary()
-    assert zig is not None, "ziglang is a dependency of emulab"
-    return tuple(shlex.split(os.environ["CC"])) if os.environ.get("CC") else (zig, "cc")
+    """For the host: `$CC` if set, else zig."""
+    return tuple(shlex.split(os.environ["CC"])) if os.environ.get("CC") else zig()
 
 
-def _compile(*arguments: str) -> None:
-    done = subprocess.run([*compiler(), *FLAGS, *arguments], capture_output=True, text=True, timeout=300)
+def run_compiler(*arguments: str, command: tuple[str, ...] | None = None) -> None:
+    """One run of zig, or of *command*; what the compiler says fails the test."""
+    done = subprocess.run([*(command or zig()), *arguments], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-4000:]
 
 
 @cache
-def kernel(source: Path, flags: tuple[str, ...]) -> str:
-    """The object of a kernel, which is the same in every model: compiled once for all processes of the session."""
-    headers = sorted(source.parent.glob("*.h"))
-    key: list[KeyPart] = [source.name, source, *headers, " ".join((*compiler(), *FLAGS, *flags))]
+def shared_object(
+    source: Path, flags: tuple[str, ...], include: tuple[Path, ...], command: tuple[str, ...] | None = None
+) -> str:
+    """The object of a source that is the same in every model: compiled once for all processes of the session."""
+    headers = sorted(header for folder in include for header in folder.glob("*.h"))
+    command = command or zig()
+    key: list[KeyPart] = [source.name, source, *headers, " ".join((*command, *flags))]
 
     def builder(folder: Path) -> None:
-        _compile("-c", *flags, f"-I{source.parent}", str(source), "-o", str(folder / "kernel.o"))
+        where = (*(f"-I{d}" for d in include), str(source))
+        run_compiler("-c", *flags, *where, "-o", str(folder / "shared.o"), command=command)
 
-    return str(fetch_or_build("host-kernel", key, builder) / "kernel.o")
+    return str(fetch_or_build("test-object", key, builder) / "shared.o")
 
 
 def build(generated: GeneratedModel, library: Path, *flags: str) -> ctypes.CDLL:
     """Compile the model, link it with its kernels into a shared library and load it."""
-    flags = (*flags, *(f"-D{k}={v}" for k, v in generated.defines.items()))
+    flags = (*FLAGS, *flags, *(f"-D{k}={v}" for k, v in generated.defines.items()))
     own = [s for s in generated.sources if s.parent == generated.include_dirs[0]]
-    kernels = [kernel(s, flags) for s in generated.sources if s not in own]
+    kernels = [
+        shared_object(s, flags, generated.include_dirs[1:], compiler()) for s in generated.sources if s not in own
+    ]
     include = [f"-I{d}" for d in generated.include_dirs]
-    _compile("-shared", *flags, *include, *map(str, own), *kernels, "-o", str(library))
+    run_compiler("-shared", *flags, *include, *map(str, own), *kernels, "-o", str(library), command=compiler())
     return ctypes.CDLL(str(library))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
+from codegen_host import run_compiler, shared_object
 from numpy.typing import NDArray
 
 from emulab.firmware.codegen import GeneratedModel, KernelTarget, generate
@@ -35,14 +34,17 @@ def compile_image(generated: GeneratedModel, folder: Path) -> Path:
     """An ELF with everything the model needs; mem* from the runtime's own C library."""
     script, image = folder / "link.ld", folder / "model.elf"
     script.write_text(LINKER_SCRIPT)
-    command = [sys.executable, "-m", "ziglang", "cc", *CORES[generated.target], "-O2", "-std=c11"]
-    command += ["-ffreestanding", "-fno-sanitize=all", "-nostdlib", f"-Wl,-T,{script},--gc-sections"]
-    command += ["-ffunction-sections", "-fdata-sections"]
-    command += [f"-D{k}={v}" for k, v in generated.defines.items()]
-    command += [f"-I{d}" for d in (*generated.include_dirs, LIBC / "include")]
-    command += [*map(str, generated.sources), str(LIBC / "string.c"), "-o", str(image)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-4000:]
+    flags = (*CORES[generated.target], "-O2", "-std=c11", "-ffreestanding", "-fno-sanitize=all")
+    flags += ("-ffunction-sections", "-fdata-sections", *(f"-D{k}={v}" for k, v in generated.defines.items()))
+    include = (*generated.include_dirs, LIBC / "include")
+    own = [s for s in generated.sources if s.parent == include[0]]
+    shared = (*(s for s in generated.sources if s not in own), LIBC / "string.c")
+    objects = [shared_object(s, flags, include[1:]) for s in shared]
+    run_compiler(
+        *flags,
+        *("-nostdlib", f"-Wl,-T,{script},--gc-sections", *(f"-I{d}" for d in include)),
+        *(*map(str, own), *objects, "-o", str(image)),
+    )
     return image
 
 
