@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -97,12 +98,12 @@ class Budget:
                 charges[key] = charges.get(key, 0.0) + current * idle
         by_part = {key: charge / tally.duration_s for key, charge in charges.items()}
         shares = {phase: duration_s / tally.duration_s for phase, duration_s in phases.items()}
-        return Rate(sum(by_part.values()), by_part, shares)
+        return Rate(math.fsum(by_part.values()), by_part, shares)
 
     def peak_a(self, supply_v: float | None = None) -> float:
         """Highest supply current of any course that can happen."""
         peaks = [course.peak_a for slot in self.slots(supply_v).values() for course in slot if course.probability > 0]
-        return max(peaks, default=sum(self.sleep(supply_v).values()))
+        return max(peaks, default=math.fsum(self.sleep(supply_v).values()))
 
     def expected(self, cycle: DutyCycle, tally: Tally | None = None) -> Tally:
         """The tally of a long time in the mean: odds instead of draws. Recorded events are taken from *tally*."""
@@ -128,7 +129,7 @@ class Budget:
     def load(self, tally: Tally) -> float:
         """Share of time the node is busy; above 1 it cannot keep up."""
         slots = self.slots()
-        busy = sum(
+        busy = math.fsum(
             count * course.duration_s
             for slot, counts in tally.counts.items()
             for course, count in zip(slots[slot], counts, strict=True)

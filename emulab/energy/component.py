@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ class Component:
     def activity_charge_c(self, counts: Mapping[str, float], state: str | None = None) -> float:
         """Charge in coulomb of counted events in *state*; events the state does not price cost nothing."""
         schema = self.check_state(self.state if state is None else state)
-        charge = sum(price.value * counts.get(name, 0.0) for name, price in schema.per_activity.items())
+        charge = math.fsum(price.value * counts.get(name, 0.0) for name, price in schema.per_activity.items())
         return float(charge * self.voltage_factor(schema))
 
     def transition(self, from_state: str, to_state: str) -> tuple[float, float]:

@@ -136,7 +136,7 @@ def count_sampled(
     The half-width is relative, at 99 % confidence, for the mean current a full draw of *duration_s* would give:
     Student's t over block means, with the block-to-block variance of the sample and of the full draw.
     """
-    rate = 1 / cycle.period_s + sum(event.rate_per_s or 0.0 for event in cycle.events)
+    rate = 1 / cycle.period_s + math.fsum(event.rate_per_s or 0.0 for event in cycle.events)
     unit = cycle.period_s * budget.plan.jobs["cycle"].cycles
     length = min(max(unit * math.ceil(jobs / rate / unit), unit), duration_s)
     total = max(duration_s / length, 1.0)
@@ -145,10 +145,10 @@ def count_sampled(
         return count_all(budget, cycle, duration_s, seed), 0.0
     tallies = [count_all(budget, cycle, length, seed * 1_000_003 + 17 * number + 1) for number in range(used)]
     means = [budget.rate(tally).current_a for tally in tallies]
-    mean = sum(means) / used
-    variance = sum((value - mean) ** 2 for value in means) / (used - 1)
+    mean = math.fsum(means) / used
+    variance = math.fsum((value - mean) ** 2 for value in means) / (used - 1)
     half = student_99(used - 1) * math.sqrt(variance * (1 / used + 1 / total))
-    span = sum(tally.duration_s for tally in tallies)
+    span = math.fsum(tally.duration_s for tally in tallies)
     merged: dict[tuple[str, int], list[float]] = {}
     for tally in tallies:
         for slot, counts in tally.counts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,7 +204,7 @@ def run_study(
     study.network.set_supply(study.store.open_v(0.0) if study.store else study.network.nominal_v)
     start_v = study.network.supply_v
     steady = is_steady(budget, cycle)
-    jobs = span / cycle.period_s + sum((event.rate_per_s or 0.0) * span for event in cycle.events)
+    jobs = span / cycle.period_s + math.fsum((event.rate_per_s or 0.0) * span for event in cycle.events)
     load = budget.load(study.expected())
     if load > 1 and not steady:
         raise InputError(
@@ -234,7 +235,7 @@ def run_study(
     shares = budget.rate(tally, start_v).phase_share
     slots = budget.slots(start_v)
     resets = sum(n * c.resets for s, counts in tally.counts.items() for c, n in zip(slots[s], counts, strict=True))
-    charge, energy = sum(charges.values()), sum(energies.values())
+    charge, energy = math.fsum(charges.values()), math.fsum(energies.values())
     life_s, end, lost, uptime = _battery(study, tally)
     drawn, segments = _trace(study, start_v) if trace else (None, [])
     return DutyCycleResult(
@@ -356,7 +357,7 @@ def _trace(study: Study, supply_v: float) -> tuple[CurrentTrace, list[tuple[floa
 
     tee = Tee(buckets, segments)
     duration_s, *_ = play(study.network, study.plan, study.plan.jobs["cycle"], 0, Replay(likely.choices), tee)
-    asleep = sum(budget.sleep(supply_v).values())
+    asleep = math.fsum(budget.sleep(supply_v).values())
     tee.mark("sleep", duration_s)
     tee.add(duration_s, max(cycle.period_s, duration_s), asleep)
     return buckets.current_trace(supply_v), segments.segments

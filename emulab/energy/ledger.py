@@ -18,6 +18,7 @@ Whoever runs the node drives it, a duty cycle or the embedded machine as firmwar
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -320,14 +321,14 @@ class Ledger:
         self._flush(component)
         self._own[component] = current_a
         self._share[component] = current_a * self._gain(component)
-        self._total_a = sum(self._share.values())
+        self._total_a = math.fsum(self._share.values())
 
     def _recompute_all(self) -> None:
         """Shares anew after :meth:`settle`, which passes over those that draw nothing."""
         self._since = dict.fromkeys(self._own, self.time_s)
         self._factors = self.network.factors(self._own)
         self._share = {name: current * self._gain(name) for name, current in self._own.items()}
-        self._total_a = sum(self._share.values())
+        self._total_a = math.fsum(self._share.values())
 
 
 def _fold(values: Mapping[tuple[str, str], float], index: int) -> dict[str, float]:

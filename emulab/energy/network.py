@@ -138,11 +138,11 @@ class Network:
         factors: dict[str, float] = {"": 1.0}
         board = 0.0
         for name, rail in self.rails.items():
-            load = 0.0 if rail.linear else sum(currents[c.name] for c in self.members[name])
+            load = 0.0 if rail.linear else math.fsum(currents[c.name] for c in self.members[name])
             factors[name] = rail.factor(load, self._board_v())
         if self.upstream is not None:
             if not self.upstream.linear:
-                board = sum(
+                board = math.fsum(
                     current * factors[self.components[name].schema.supply] for name, current in currents.items()
                 )
             gain = self.upstream.factor(board, self.supply_v)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -60,7 +61,7 @@ def steady_cycle(
     of it, so that the mean is known as well. Shorter cycles than *least_s* do not count: for firmware whose wakes are
     nearly alike but for what it does every so often.
     """
-    totals = [(entry.time_s, sum(entry.charge_c.values())) for entry in sleeps]
+    totals = [(entry.time_s, math.fsum(entry.charge_c.values())) for entry in sleeps]
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(totals)]
     for length in range(1, len(steps) // cycles + 1):
         if totals[-1][0] - totals[-length * cycles - 1][0] < least_s * cycles * (1 - 1e-6):
@@ -76,7 +77,7 @@ def steady_cycle(
             continue
         recent = steps[-length * cycles :]
         laps = [recent[i : i + length] for i in range(0, len(recent), length)]
-        sums = [sum(charge for _, charge in lap) for lap in laps]
+        sums = [math.fsum(charge for _, charge in lap) for lap in laps]
         if all(_alike(lap, laps[0], tolerance) for lap in laps[1:]) and _known(sums, 0.1 * tolerance):
             return _mean_cycle(sleeps, length, cycles)
     return None
@@ -90,7 +91,7 @@ def noisy_cycle(
     Its steps are alike as in :func:`steady_cycle`, its laps within *tolerance*. It is the mean of all laps, and taken
     only once the 99 % interval of that mean is narrower than *within*, and no trend is seen in them.
     """
-    totals = [(entry.time_s, sum(entry.charge_c.values())) for entry in sleeps]
+    totals = [(entry.time_s, math.fsum(entry.charge_c.values())) for entry in sleeps]
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(totals)]
     for length in range(1, len(steps) // laps + 1):
         if totals[-1][0] - totals[-length - 1][0] < least_s * (1 - 1e-6):
@@ -128,8 +129,8 @@ def _alike(
     lap: Sequence[tuple[float, float]], first: Sequence[tuple[float, float]], tolerance: float, of_sum: float = 0.1
 ) -> bool:
     for mine, theirs in zip(zip(*lap, strict=True), zip(*first, strict=True), strict=True):
-        total = sum(theirs)
-        if abs(sum(mine) - total) > of_sum * tolerance * total:
+        total = math.fsum(theirs)
+        if abs(math.fsum(mine) - total) > of_sum * tolerance * total:
             return False
         mean = total / len(theirs)
         if any(abs(a - b) > 10 * tolerance * max(abs(b), mean) for a, b in zip(mine, theirs, strict=True)):

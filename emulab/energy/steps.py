@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -245,7 +246,7 @@ class Resolver:
         states = {self.power.mcu: self.power.run_state, **self.power.modes.get(self.power.run_state, {})}
         own = {name: part.current_a(states.get(name)) for name, part in network.components.items()}
         factors = network.factors(own)
-        rest = sum(share for name, share in network.supply_currents(own).items() if name != self.power.mcu)
+        rest = math.fsum(share for name, share in network.supply_currents(own).items() if name != self.power.mcu)
         return max(board_a - rest, 0.0) / factors[network.components[self.power.mcu].schema.supply]
 
     def _use(self, phase: Phase, place: str) -> tuple[tuple[Hold, ...], str]:
@@ -309,7 +310,7 @@ class Resolver:
             raise _unknown(place, f"state of {component}", state, self.network.components[component].schema.states)
 
     def _check_period(self, job: Job) -> None:
-        total = sum(_duration(step) for step in job.steps if step.when is None)
+        total = math.fsum(_duration(step) for step in job.steps if step.when is None)
         if total > self.cycle.period_s:
             longest = max(job.steps, key=_duration)
             raise InputError(
@@ -319,7 +320,7 @@ class Resolver:
 
 
 def _duration(step: Step) -> float:
-    own = sum(hold.duration_s for hold in step.holds)
+    own = math.fsum(hold.duration_s for hold in step.holds)
     return step.count * (own + max((_duration(branch) for branch in step.parallel), default=0.0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from emulab.energy.network import platform_network, require_power
@@ -138,7 +139,7 @@ def window_energy(platform: Platform, window: WindowRecord | WindowProfile) -> Q
         return unavailable("J", str(error))
     if window.stop_s <= window.start_s:
         return unavailable("J", f"window {window.name!r} has no duration")
-    charge_c = sum(window_charges(platform, window).values())
+    charge_c = math.fsum(window_charges(platform, window).values())
     energy_j = charge_c * power.supply_v.value
     counted = "charged as firmware ran" if getattr(window, "charge_c", None) else "run current over the window"
     if window_activity(platform, window) and power.components[power.mcu].states[power.run_state].per_activity:

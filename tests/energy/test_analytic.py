@@ -28,6 +28,14 @@ def test_constant_current() -> None:
     assert close(ledger.charge_by_component()["core"], 10e-3 * 10_000)
 
 
+def test_currents_add_up_to_the_same_figure_on_every_python() -> None:
+    """Ten tenths are one: the built-in sum rounds on the way before Python 3.12, and is compensated from there on."""
+    parts = {f"part{i}": {"initial": "on", "states": {"on": {"current_a": n(0.1)}}} for i in range(9)}
+    core = toy_power()["components"]["core"] | {"states": {"run": {"current_a": n(0.1)}, "sleep": {}}}
+    ledger = Ledger(platform_network(platform(toy_power(components={"core": core, **parts}))))
+    assert ledger.current_a == 1.0
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_two_states(mode: str) -> None:
     result = simulate_duty_cycle(platform(), cycle(), mode=mode, duration_s=1e5)  # type: ignore[arg-type]
