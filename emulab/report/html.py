@@ -88,13 +88,13 @@ def _layer_tables(record: RunRecord) -> list[dict[str, Any]]:
             cycles = row.cycles or 0
             rows.append(
                 [
-                    row.symbol or row.name,
+                    row.symbol.removeprefix("emulab_layer_") or row.name,
                     f"{cycles:,.0f}",
-                    f"{cycles / total:.1%}",
+                    f"{cycles / total * 100:.1f} %",
                     f"{row.instructions or 0:,}",
                     f"{row.macs:,}" if row.macs else "",
                     f"{cycles / row.macs:.2f}" if row.macs else "",
-                    f"{(row.stall_cycles or 0) / cycles:.1%}" if cycles else "",
+                    f"{(row.stall_cycles or 0) / cycles * 100:.1f} %" if cycles else "",
                 ]
             )
         tables.append({"title": f"{result.label}: by layer, per inference", "rows": rows})

@@ -97,6 +97,12 @@ def test_every_form_shows_it(record: RunRecord, tmp_path: Path) -> None:
     assert "data moved per inference" in page and "RAM left" in page
 
 
+def test_layers_on_the_page_go_by_the_names_of_its_plots(record: RunRecord, tmp_path: Path) -> None:
+    page = html.write_html(record, tmp_path).read_text()
+    table = page.split("by layer, per inference</h2>")[1].split("</table>")[0]
+    assert "<td>0_conv_2d</td>" in table and "emulab_layer_" not in table
+
+
 def test_a_record_without_details_has_no_tables() -> None:
     window = WindowRecord(name="inference", start_s=0, stop_s=1, layers=[LayerRow(name="x", cycles=1)])
     bare = Result(platform="p", backend="b", status="passed", windows=[window])
