@@ -60,26 +60,68 @@ static void reverse(int32_t *z, uint32_t m)
     }
 }
 
+typedef struct {
+    int32_t re, im;
+} value_t;
+
+/* times exp(-i angle), given the angle's cosine and sine */
+static inline value_t turned(value_t v, int32_t c, int32_t s)
+{
+    return (value_t){(int32_t)(((int64_t)v.re * c + (int64_t)v.im * s + ROUND) >> 31),
+                     (int32_t)(((int64_t)v.im * c - (int64_t)v.re * s + ROUND) >> 31)};
+}
+
+static inline void butterfly(value_t *a, value_t *b)
+{
+    value_t sum = {a->re + b->re, a->im + b->im};
+    *b = (value_t){a->re - b->re, a->im - b->im};
+    *a = sum;
+}
+
+/* Two stages at once, of distances half and 2 half, so that every value is read and written once for both. The first turns
+ * by w1, the second by w2, and by w2 and a quarter: (-s2, c2). */
+static inline void two_stages(int32_t *z, uint32_t half, const int32_t *turn)
+{
+    value_t *at[4], v[4];
+    for (uint32_t k = 0; k < 4; k++)
+        at[k] = (value_t *)(void *)(z + 2 * k * half), v[k] = *at[k];
+    if (turn)
+        v[1] = turned(v[1], turn[0], turn[1]), v[3] = turned(v[3], turn[0], turn[1]);
+    butterfly(&v[0], &v[1]);
+    butterfly(&v[2], &v[3]);
+    if (turn)
+        v[2] = turned(v[2], turn[2], turn[3]), v[3] = turned(v[3], -turn[3], turn[2]);
+    else
+        v[3] = (value_t){v[3].im, -v[3].re}; /* what a product would round to */
+    butterfly(&v[0], &v[2]);
+    butterfly(&v[1], &v[3]);
+    for (uint32_t k = 0; k < 4; k++)
+        *at[k] = v[k];
+}
+
 static void complex_fft(int32_t *z, uint32_t m)
 {
+    uint32_t half = 1;
     reverse(z, m);
-    for (uint32_t half = 1; half < m; half *= 2) {
-        uint32_t step = EMULAB_RFFT_MAX / (2 * half);
-        for (uint32_t j = 0; j < half; j++) {
-            int32_t c = grid_sine(j * step + QUARTER), s = grid_sine(j * step); /* times exp(-2 pi i j / (2 half)) */
-            for (uint32_t i = j; i < m; i += 2 * half) {
-                int32_t *a = z + 2 * i, *b = a + 2 * half, re, im;
-                if (j == 0) {
-                    re = b[0], im = b[1];
-                } else {
-                    re = (int32_t)(((int64_t)b[0] * c + (int64_t)b[1] * s + ROUND) >> 31);
-                    im = (int32_t)(((int64_t)b[1] * c - (int64_t)b[0] * s + ROUND) >> 31);
-                }
-                b[0] = a[0] - re, b[1] = a[1] - im;
-                a[0] += re, a[1] += im;
-            }
+    for (; 4 * half <= m; half *= 4) {
+        uint32_t step = EMULAB_RFFT_MAX / (4 * half);
+        for (uint32_t i = 0; i < m; i += 4 * half)
+            two_stages(z + 2 * i, half, 0);
+        for (uint32_t j = 1; j < half; j++) {
+            int32_t turn[4] = {grid_sine(2 * j * step + QUARTER), grid_sine(2 * j * step), grid_sine(j * step + QUARTER),
+                               grid_sine(j * step)};
+            for (uint32_t i = j; i < m; i += 4 * half)
+                two_stages(z + 2 * i, half, turn);
         }
     }
+    if (half < m) /* a last stage alone */
+        for (uint32_t j = 0; j < half; j++) {
+            value_t *a = (value_t *)(void *)(z + 2 * j), *b = a + half;
+            uint32_t angle = j * (EMULAB_RFFT_MAX / (2 * half));
+            if (j)
+                *b = turned(*b, grid_sine(angle + QUARTER), grid_sine(angle));
+            butterfly(a, b);
+        }
 }
 
 int emulab_cfft(int32_t *z, uint32_t n)
